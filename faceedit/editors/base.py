@@ -1,0 +1,91 @@
+"""What an editor is: `invert` a portrait once, `edit` it many times, `decode` latents into a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceedit.errors import NumericError, UsageError
+from faceedit.request import EditText
+
+Float3 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What an editor knows of a portrait before any edit; an inpainting editor needs only its encoded latents.
+
+    Attributes:
+        pixels: float32 [1, 3, S, S] in [-1, 1], the crop at the model's size.
+        latents: float32 [1, C, h, w], clean scaled latents z_0.
+        source: sentence that describes the portrait as it is.
+    """
+
+    pixels: Tensor
+    latents: Tensor
+    source: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the edit loop: number (from 1), total, and the latents [B, C, h, w] after it."""
+
+    number: int
+    total: int
+    latents: Tensor
+
+
+class Editor(Protocol):
+    """An editing method over loaded components. It knows no command line, no other editor, no mask's origin."""
+
+    @property
+    def size(self) -> int:
+        """Side S of the square crop that the models see, in pixels."""
+
+    def invert(self, pixels: Float3, source: str) -> Trajectory:
+        """Encode a crop, float32 [S, S, 3] in [0, 1], described by the sentence `source`."""
+
+    def edit(
+        self, trajectory: Trajectory, edit: EditText, mask: NDArray[np.float32], generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Run the edit as a generator of steps; the last step's latents [1, C, h, w] are the result.
+
+        Args:
+            trajectory: what `invert` gave.
+            edit: source, target and negative sentence.
+            mask: float32 [S, S] in [0, 1], 1 = edit.
+            generator: CPU generator that all noise is drawn from.
+        """
+
+    def decode(self, latents: Tensor) -> Float3:
+        """Latents [1, C, h, w] as a picture, float32 [S, S, 3] in [0, 1]. Raises NumericError on non-finite values."""
+
+
+EditorFactory = Callable[[Any, Any], Editor]
+
+
+def build_editor(recipe: Any, components: Any) -> Editor:
+    """The editor that a recipe names, over loaded components.
+
+    Raises:
+        UsageError: no editor of that name.
+    """
+    # Imported here: an editor's module pulls in its networks, and only one is ever needed.
+    if recipe.editor == "inpaint":
+        from faceedit.editors.inpaint.editor import InpaintEditor
+
+        return InpaintEditor(recipe, components)
+    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint")
+
+
+def finite(tensor: Tensor, what: str) -> Tensor:
+    """`tensor` itself, or NumericError naming `what` where it holds NaN or infinity."""
+    if not torch.isfinite(tensor).all():
+        raise NumericError(f"{what} holds non-finite values", "try --dtype fp32")
+    return tensor
