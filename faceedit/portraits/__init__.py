@@ -1,0 +1,1 @@
+"""A small world of drawn portraits whose every region and attribute is known."""
