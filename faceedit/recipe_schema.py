@@ -1,0 +1,122 @@
+"""What a recipe can say: frozen dataclasses whose fields carry their own meaning and limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def option(
+    default: Any,
+    meaning: str,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """A recipe option. `meaning` is what `faceedit recipes show` and `docs/recipes.md` print."""
+    metadata = {"meaning": meaning, "choices": choices, "at_least": at_least, "at_most": at_most}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the components come from. Nothing is ever downloaded while loading."""
+
+    kind: str = option("bundled", "where the weights are", choices=("bundled", "local", "hub", "random"))
+    path: str = option("", "bundled: the set's name (mini-1); local: a folder in diffusers layout")
+    repository: str = option("", "hub: repository in the local Hugging Face cache, owner/name")
+    revision: str = option("", "hub: 40-hex commit; empty: the one pinned in weights.toml")
+    variant: str = option("", "variant of the weight files, e.g. fp16; empty: the plain files")
+    folders: dict[str, str] = option({}, "part -> another folder for it (in diffusers layout), e.g. a finer VAE")
+    seed: int = option(0, "random: seed of the weights", at_least=0)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the latents are denoised."""
+
+    steps: int = option(50, "denoising steps of the full schedule", at_least=1, at_most=1000)
+    guidance: float = option(7.5, "classifier-free guidance scale; 1 switches it off", at_least=0.0, at_most=50.0)
+    strength: float = option(
+        1.0, "share of the schedule that is run again, from the noisy end", at_least=0.0, at_most=1.0
+    )
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Where the mask comes from when the user gives none."""
+
+    name: str = option("template", "which locator finds the region")
+    dilate: float = option(0.0, "the mask grows by this share of the crop's side", at_least=0.0, at_most=0.5)
+    hull: bool = option(False, "the mask is replaced by its convex hull")
+
+
+@dataclass(frozen=True)
+class Paste:
+    """How the edited crop goes back into the picture."""
+
+    mode: str = option(
+        "full",
+        "full: the decoded pixels; change: edited minus reconstructed, added to the picture",
+        choices=("full", "change"),
+    )
+    feather: float = option(
+        0.01, "width of the soft edge, inside the mask, as a share of the crop's side", at_least=0.0, at_most=0.5
+    )
+    dilate: float = option(0.0, "the pasted area grows by this share of the crop's side", at_least=0.0, at_most=0.5)
+
+
+@dataclass(frozen=True)
+class InpaintOptions:
+    """Blended-latent inpainting (Blended Latent Diffusion)."""
+
+    candidates: int = option(
+        1, "edits drawn at once; CLIP picks the one that fits the text best", at_least=1, at_most=64
+    )
+    mask_threshold: float = option(
+        0.5, "a latent cell is edited when more than this share of it is masked", at_least=0.0, at_most=0.99
+    )
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """What the models run on, unless the request says otherwise."""
+
+    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
+    dtype: str = option(
+        "auto", "precision of the models; auto takes what suits the device", choices=("auto", "fp32", "fp16", "bf16")
+    )
+    memory: str = option(
+        "auto",
+        "auto; full: all on the device; low: one model at a time; lowest: one layer at a time",
+        choices=("auto", "full", "low", "lowest"),
+    )
+    attention: str = option(
+        "auto",
+        "attention backend of the denoiser, as diffusers names it (native, flash, xformers, ...); auto: diffusers' own choice",
+    )
+    quantization: dict[str, Any] = option({}, "part -> {backend: ..., options}: passed on to diffusers or transformers")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that an edit needs to know besides the request.
+
+    A later editor adds one section with its own options and leaves the others as they are.
+    """
+
+    name: str = option("", "name that the recipe was loaded by")
+    description: str = option("", "what the recipe is for")
+    editor: str = option("inpaint", "editor that runs it")
+    vocabulary: str = option(
+        "open", "portraits: only the words that the mini models learned; open: any text", choices=("portraits", "open")
+    )
+    size: int = option(512, "side of the square crop that the models see, in pixels", at_least=16, at_most=4096)
+    weights: Weights = field(default_factory=Weights)
+    sampling: Sampling = field(default_factory=Sampling)
+    locator: Locator = field(default_factory=Locator)
+    paste: Paste = field(default_factory=Paste)
+    inpaint: InpaintOptions = field(default_factory=InpaintOptions)
+    device: DeviceOptions = field(default_factory=DeviceOptions)
