@@ -1,0 +1,100 @@
+"""`faceedit train NAME`: a recipe to an objective to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceedit.train.data import PortraitCache
+    from faceedit.train.settings import DataSettings
+
+NAMES = ("tokenizer", "judge", "vae", "clip", "unet")
+
+
+def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None = None, resume: bool = False) -> Path:
+    """Train one part of the mini models.
+
+    Args:
+        name: one of `NAMES`, or the path of a YAML recipe whose file name starts with one ("vae-96.yaml").
+        out: the run's folder; `runs/NAME` if None.
+        overrides: dotted settings and their values as text, e.g. `{"loop.steps": "200"}`.
+        resume: go on from the newest checkpoint in `out`.
+
+    Returns:
+        The folder with the exported part.
+
+    Raises:
+        UsageError: an unknown name or setting, or a run without `resume` into a folder that holds one.
+        NumericError: the loss was not finite.
+    """
+    recipe, part = _recipe(name)
+    out = out or Path("runs") / recipe.stem
+    if (out / "checkpoints").exists() and not resume:
+        raise UsageError(f"{out} holds a run already", "add --resume to go on with it, or give another folder")
+    from faceedit.train.recipes import load_settings
+    from faceedit.train.settings import TokenizerSettings
+
+    if part == "tokenizer":
+        from faceedit.train.tokenizer import train_tokenizer
+
+        return train_tokenizer(load_settings(TokenizerSettings, recipe, overrides), out / "export")
+    from faceedit.train.loop import train
+
+    objective = _objective(part, recipe, overrides)
+    train(objective, objective.settings.loop, out, resume)
+    return out / "export"
+
+
+def _recipe(name: str) -> tuple[Path, str]:
+    from faceedit.resources import recipes_dir
+
+    path = Path(name) if name.endswith((".yaml", ".yml")) else recipes_dir() / "train" / f"{name}.yaml"
+    part = path.stem.split("-")[0]
+    if part not in NAMES or not path.is_file():
+        raise UsageError(f"nothing to train is called {name!r}", f"the names are: {', '.join(NAMES)}")
+    return path, part
+
+
+def _objective(part: str, recipe: Path, overrides: Mapping[str, str] | None) -> Any:
+    from faceedit.train.recipes import load_settings
+
+    if part == "vae":
+        from faceedit.train.settings import VaeSettings
+        from faceedit.train.vae import VaeObjective
+
+        vae = load_settings(VaeSettings, recipe, overrides)
+        return VaeObjective(vae, *portraits(vae.data))
+    if part == "clip":
+        from faceedit.train.clip import ClipObjective
+        from faceedit.train.settings import ClipSettings
+
+        clip = load_settings(ClipSettings, recipe, overrides)
+        return ClipObjective(clip, *portraits(clip.data))
+    if part == "judge":
+        from faceedit.train.judge import JudgeObjective
+        from faceedit.train.settings import JudgeSettings
+
+        judge = load_settings(JudgeSettings, recipe, overrides)
+        return JudgeObjective(judge, *portraits(judge.data))
+    from faceedit.train.settings import UnetSettings
+    from faceedit.train.unet import UnetObjective
+
+    unet = load_settings(UnetSettings, recipe, overrides)
+    return UnetObjective(unet, *portraits(unet.data))
+
+
+def portraits(data: DataSettings) -> tuple[PortraitCache, PortraitCache]:
+    """The training and the validation portraits of a recipe, rendered now if they are not there yet."""
+    from faceedit.train.data import build_cache
+
+    folder = Path(data.folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shape = {"size": data.size, "grid": data.grid, "workers": data.workers}
+    validation = build_cache(
+        folder.with_name(f"{folder.name}-validation"), data.validation_count, data.validation_seed, twins=0.5, **shape
+    )
+    return build_cache(folder, data.count, data.seed, twins=data.twins, **shape), validation

@@ -1,0 +1,137 @@
+"""The settings of every training: frozen dataclasses that `recipes/train/NAME.yaml` fills in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What every training shares. The cosine runs over `steps`, so a run cut short by `max_minutes` resumes exactly."""
+
+    steps: int = 1000
+    batch: int = 32
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-5
+    warmup: int = 100
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    precision: str = "no"
+    seed: int = 0
+    threads: int | None = None
+    max_minutes: float | None = None
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    evaluate_every: int = 500
+    log_every: int = 20
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """A cache of rendered portraits. `twins` is the share of rows that also get a counterfactual twin."""
+
+    folder: str = "runs/data/portraits-64"
+    count: int = 20_000
+    seed: int = 0
+    size: int = 64
+    grid: int = 16
+    twins: float = 0.5
+    workers: int = 2
+    validation_count: int = 512
+    validation_seed: int = 900_000_000
+
+
+@dataclass(frozen=True)
+class VaeLossSettings:
+    """Weights of the parts of the VAE's loss; a weight of 0 leaves the part out."""
+
+    gradient: float = 1.0
+    pooled: float = 0.5
+    kl: float = 1e-6
+    detail: float = 2.5
+    perceptual: float = 0.0
+    judge: str | None = None
+    adversarial: float = 0.0
+    adversarial_start: int = 0
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """`AutoencoderKL` on portraits. `start_from` is an exported VAE whose weights the training starts from."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: VaeLossSettings = field(default_factory=VaeLossSettings)
+    channels: tuple[int, ...] = (32, 64, 64)
+    layers: int = 1
+    groups: int = 16
+    latent_channels: int = 4
+    brightness_jitter: float = 0.1
+    start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Byte-level BPE on captions. `captions` sentences are drawn from sampled attributes."""
+
+    captions: int = 4000
+    seed: int = 0
+    words: int = 4000
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """A small CLIP text and vision pair. `tokenizer` is the folder that `train tokenizer` wrote."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    tokenizer: str = "runs/tokenizer/export"
+    text_width: int = 128
+    text_layers: int = 4
+    text_heads: int = 4
+    vision_width: int = 192
+    vision_layers: int = 4
+    vision_heads: int = 4
+    patch: int = 8
+    projection: int = 128
+    twin_share: float = 0.5
+    word_loss: float = 0.5
+    start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """The attribute classifier that judges edits."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    channels: tuple[int, ...] = (32, 64, 96, 128)
+    blocks: int = 1
+    degrade: float = 0.5
+    vae: str | None = None
+    start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class UnetSettings:
+    """A text-to-image latent diffusion UNet on cached latents, with optional grounding of its cross-attention."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    vae: str = "runs/vae/export"
+    clip: str = "runs/clip/export"
+    latents: str = "runs/data/latents-64"
+    channels: tuple[int, ...] = (64, 128, 192)
+    cross_attention: tuple[bool, ...] = (True, True, False)
+    layers: int = 1
+    head_dim: int = 32
+    text_dropout: float = 0.1
+    min_snr_gamma: float = 5.0
+    grounding: float = 0.05
+    grounding_sizes: tuple[int, ...] = (16, 8)
+    flip: bool = True
+    start_from: str | None = None
