@@ -1,0 +1,169 @@
+"""`faceedit edit`: the main job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from faceedit.cli import options as o
+from faceedit.cli.asking import build_request
+from faceedit.cli.console import Console
+from faceedit.cli.files import STDIO, check_outputs, numbered, output_path
+from faceedit.cli.verb import command
+from faceedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceedit.request import Request, Result
+    from faceedit.run import Prepared
+
+SCHEMA = "faceedit.edit/1"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files of one result; `picture` is `None` for stdout, the others where they were not asked for."""
+
+    picture: Path | None
+    mask: Path | None
+    compare: Path | None
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """All of them."""
+        return self.picture, self.mask, self.compare
+
+    def for_seed(self, seed: int) -> Targets:
+        """The files of the variant with this seed."""
+        return Targets(*(path and numbered(path, seed) for path in self.paths))
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+
+    @command(app, "edit")
+    def edit(
+        console: Console,
+        image: o.Image,
+        prompts: o.Prompts,
+        output: o.Output = None,
+        backend: o.Backend = "auto",
+        recipe: o.Recipe = None,
+        mask: o.MaskFile = None,
+        region: o.Region = None,
+        face: o.FaceIndex = None,
+        seed: o.Seed = 0,
+        variants: o.Variants = 1,
+        steps: o.Steps = None,
+        strength: o.Strength = None,
+        source_prompt: o.SourcePrompt = None,
+        locator: o.Locator = None,
+        dilate: o.Dilate = None,
+        feather: o.Feather = None,
+        resize_mask: o.ResizeMask = False,
+        device: o.Device = "auto",
+        dtype: o.DType = "auto",
+        memory: o.Memory = "auto",
+        settings: o.Settings = None,
+        save_mask: o.SaveMask = None,
+        compare: o.CompareFile = None,
+        force: o.Force = False,
+        dry_run: o.DryRun = False,
+        no_metadata: o.NoMetadata = False,
+    ) -> None:
+        """Edit one local attribute of a face."""
+        request = build_request(
+            image,
+            prompts,
+            region=region,
+            settings=settings,
+            locator=locator,
+            backend=backend,
+            recipe=recipe,
+            mask=mask,
+            face=face,
+            seed=seed,
+            steps=steps,
+            strength=strength,
+            source_prompt=source_prompt,
+            dilate=dilate,
+            feather=feather,
+            resize_mask=resize_mask,
+            device=device,
+            dtype=dtype,
+            memory=memory,
+        )
+        run_edit(console, image, request, output, variants, save_mask, compare, force, dry_run, not no_metadata)
+
+
+def run_edit(
+    console: Console,
+    image: str,
+    request: Request,
+    output: str | None,
+    variants: int,
+    save_mask: Path | None,
+    compare: Path | None,
+    force: bool,
+    dry_run: bool,
+    metadata: bool,
+) -> None:
+    """Checks the outputs, prepares and loads once, then makes and writes every variant."""
+    from faceedit.backend import choose_recipe
+    from faceedit.run import edit_prepared, load_editor, plan, prepare
+
+    if output == STDIO and variants > 1:
+        raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
+    check_stdout(console, output)
+    choice = choose_recipe(request)
+    first = output_path(image, output, choice.recipe.editor)
+    named = Targets(first, save_mask, compare)
+    targets = [named if variants == 1 else named.for_seed(request.seed + k) for k in range(variants)]
+    check_outputs([path for target in targets for path in target.paths], force)
+    if dry_run:
+        show_plan(console, plan(request), [path for target in targets for path in target.paths])
+        return
+    console.say(choice.reason)
+    prepared = prepare(request, choice)
+    editor = load_editor(prepared.recipe)
+    for number, target in enumerate(targets):
+        one = replace(request, seed=request.seed + number)
+        start = time.perf_counter()
+        with console.progress() as report:
+            result = edit_prepared(
+                prepared, one, editor=editor, progress=lambda step, r=report: r("editing", step.number, step.total)
+            )
+        seconds = time.perf_counter() - start
+        write_result(console, result, target, force, metadata)
+        for warning in result.warnings:
+            console.warn(warning)
+        shown = None if target.picture is None else str(target.picture)
+        console.emit(document(image, one, prepared, result, target, seconds), shown)
+
+
+def document(
+    image: str, request: Request, prepared: Prepared, result: Result, target: Targets, seconds: float
+) -> dict[str, Any]:
+    """The JSON object of one edit, as `docs/cli.md` describes it."""
+    height, width = result.picture.size
+    return {
+        "schema": SCHEMA,
+        "status": "ok",
+        "input": image,
+        "output": None if target.picture is None else str(target.picture),
+        "mask": None if target.mask is None else str(target.mask),
+        "compare": None if target.compare is None else str(target.compare),
+        "editor": prepared.recipe.editor,
+        "recipe": prepared.recipe.name,
+        "prompts": list(request.prompts),
+        "seed": request.seed,
+        "size": [width, height],
+        "face": [round(float(value), 1) for value in prepared.portrait.face.box],
+        "mask_origin": result.mask.origin,
+        "mask_share": round(float(result.mask.values.mean()), 6),
+        "seconds": round(seconds, 3),
+        "warnings": list(result.warnings),
+    }

@@ -1,0 +1,95 @@
+"""Which files a command reads and writes: their names, and every reason not to start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from faceedit.cli.console import Console
+from faceedit.errors import ImageError, OutputError, UsageError
+
+STDIO = "-"
+
+
+def read_source(image: str) -> Path | bytes:
+    """The picture that an IMAGE argument names: its path, or the bytes on stdin for "-".
+
+    Raises:
+        ImageError: nothing came on stdin.
+    """
+    if image != STDIO:
+        return Path(image)
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise ImageError("stdin holds no picture", "pipe one into it: … | faceedit edit - PROMPT -o out.png")
+    return data
+
+
+def check_stdout(console: Console, output: str | None) -> None:
+    """Refuses `-o -` where the bytes would meet JSON or a terminal.
+
+    Raises:
+        UsageError: as said.
+    """
+    if output != STDIO:
+        return
+    if console.json:
+        raise UsageError("-o - and --json would both write to stdout", "leave one of them out")
+    if console.stdout.isatty():
+        raise UsageError("-o - would write image bytes to the terminal", "send them on: … -o - > out.png")
+
+
+def output_path(image: str, output: str | None, tag: str) -> Path | None:
+    """Where the result of `image` goes; `None` stands for stdout.
+
+    Args:
+        image: the IMAGE argument.
+        output: the -o option: a file, a folder that exists, "-", or `None` for `<stem>.<tag>.png` beside the input.
+        tag: what the default name says about the result, e.g. the editor's name.
+
+    Raises:
+        UsageError: the input is stdin and no output is named.
+    """
+    if output == STDIO:
+        return None
+    name = f"{Path(image).stem if image != STDIO else 'stdin'}.{tag}.png"
+    if output is not None:
+        return Path(output) / name if Path(output).is_dir() else Path(output)
+    if image == STDIO:
+        raise UsageError(
+            "a picture from stdin has no place for its result", "name one with -o FILE, or -o - for stdout"
+        )
+    return Path(image).with_name(name)
+
+
+def numbered(path: Path, seed: int) -> Path:
+    """The name of one of several variants: "out.png" with seed 7 is "out.7.png"."""
+    return path.with_name(f"{path.stem}.{seed}{path.suffix}")
+
+
+def check_outputs(paths: Iterable[Path | None], force: bool) -> None:
+    """Refuses before any work what could not be written after it.
+
+    Raises:
+        OutputError: a folder is missing, or a file exists and `force` is not given.
+        UsageError: a format is unknown, or two results have the same name.
+    """
+    from faceedit.images import format_of
+
+    seen: set[str] = set()
+    for path in paths:
+        if path is None:
+            continue
+        key = os.path.normcase(path.absolute())
+        if key in seen:
+            raise UsageError(f"two results would go to {path}", "give each its own name")
+        seen.add(key)
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", "name a file in it")
+        format_of(path)
+        if not path.parent.is_dir():
+            raise OutputError(f"the folder {path.parent} does not exist", "create it first, or choose another -o")
+        if os.path.lexists(path) and not force:
+            raise OutputError(f"{path} exists already", "add --force to replace it, or choose another name with -o")

@@ -1,0 +1,48 @@
+"""`faceedit recipes`: what an edit can be told, and what it is told by default."""
+
+from __future__ import annotations
+
+import typer
+
+from faceedit.cli import options as o
+from faceedit.cli.asking import settings_of
+from faceedit.cli.console import Console, columns
+from faceedit.cli.verb import command
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs."""
+    group = typer.Typer(help="List recipes and show their options.", no_args_is_help=False)
+    app.add_typer(group, name="recipes")
+
+    @command(group, "list")
+    def list_(console: Console) -> None:
+        """List the recipes."""
+        from faceedit.recipe import list_recipes, load_recipe
+
+        rows = [(name, load_recipe(name)) for name in list_recipes()]
+        if console.json:
+            for name, recipe in rows:
+                console.emit(
+                    {
+                        "schema": "faceedit.recipe/1",
+                        "name": name,
+                        "editor": recipe.editor,
+                        "description": recipe.description,
+                    }
+                )
+            return
+        console.line(columns([(name, recipe.editor, recipe.description) for name, recipe in rows]))
+
+    @command(group, "show")
+    def show(console: Console, name: o.RecipeName, settings: o.Settings = None) -> None:
+        """Show a recipe with every option, its value and its meaning; needs no weights."""
+        from faceedit.recipe import describe, load_recipe, recipe_values
+
+        recipe = load_recipe(name, settings_of(settings))
+        rows = describe(recipe)
+        document = {"schema": "faceedit.recipe/1", "name": recipe.name, "values": recipe_values(recipe)}
+        console.emit(
+            {**document, "meanings": {row.key: row.meaning for row in rows}},
+            columns([(row.key, row.value, row.meaning) for row in rows]),
+        )

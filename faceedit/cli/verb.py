@@ -1,0 +1,96 @@
+"""What every verb shares: the options -q, -v, --json and --debug, and how a failure ends in an exit code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any, NoReturn
+
+import typer
+
+from faceedit.cli.console import Console
+from faceedit.cli.options import Debug, Json, Quiet, Verbose
+from faceedit.errors import FaceEditError, OutOfMemoryError
+
+INTERRUPTED = 130
+COMMON: tuple[tuple[str, object, object], ...] = (
+    ("json", Json, False),
+    ("quiet", Quiet, False),
+    ("verbose", Verbose, 0),
+    ("debug", Debug, False),
+)
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a function as the verb `name` of `app`.
+
+    The function takes a `Console` first; the parameters after it are its arguments and options. Whatever it or a
+    library prints goes to stderr, so that stdout carries only what it writes through the console.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = list(signature.parameters.values())[1:]
+        shared = [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for option, annotation, default in COMMON
+        ]
+
+        @functools.wraps(function)
+        def run(*, json: bool, quiet: bool, verbose: int, debug: bool, **values: Any) -> None:
+            console = Console(quiet, verbose, json, debug, sys.stdout, sys.stderr)
+            try:
+                with redirect_stdout(sys.stderr), warnings.catch_warnings():
+                    if not verbose:
+                        warnings.simplefilter("ignore")
+                    function(console, **values)
+            except (typer.Exit, typer.TyperException, BrokenPipeError):
+                raise
+            except KeyboardInterrupt:
+                console.say("interrupted")
+                raise typer.Exit(INTERRUPTED) from None
+            except Exception as error:  # the outermost frame: every failure ends here as a line and an exit code
+                fail(console, error)
+
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name)(run)
+        return function
+
+    return register
+
+
+def fail(console: Console, error: Exception) -> NoReturn:
+    """Reports `error` and leaves with its exit code; the traceback is shown with `--debug` only."""
+    if console.debug:
+        traceback.print_exception(error, file=console.stderr)
+    known = as_faceedit_error(error)
+    console.error(known)
+    raise typer.Exit(known.exit_code) from None
+
+
+def as_faceedit_error(error: Exception) -> FaceEditError:
+    """The error as the user meets it: memory that ran out has its own exit code, the unforeseen is called so."""
+    if isinstance(error, FaceEditError):
+        return error
+    if isinstance(error, MemoryError) or _is_device_memory(error):
+        return OutOfMemoryError(
+            "the memory does not hold what this edit needs",
+            "try --memory low, --device cpu, or a smaller recipe (faceedit recipes list)",
+        )
+    first_line = (str(error).splitlines() or [""])[0]
+    return FaceEditError(
+        f"unexpected {type(error).__name__}: {first_line}",
+        "this is a fault of faceedit: run again with --debug and report what it shows",
+    )
+
+
+def _is_device_memory(error: Exception) -> bool:
+    # torch is not imported here: its class is known by name, the CPU allocator's failure only by its text.
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
