@@ -7,6 +7,7 @@ import io
 import struct
 import warnings
 import zlib
+from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -64,16 +65,17 @@ def decode(data: bytes, name: str) -> Picture:
     frames = _frame_count(image)
     if frames > 1:
         notes.append(f"The file holds {frames} pictures; the first one is used.")
+    exif = read_exif(image)
+    kept_exif = clean_exif(exif) if exif is not None else None  # before load(), which loses a TIFF's details
     try:
         image.seek(0)
         image.load()
     except _DECODE_ERRORS as error:
         raise ImageError(f"cannot read {name}: the picture is damaged or cut off", f"decoder: {plain(error)}") from None
-    exif = read_exif(image)
     if exif is None:
         notes.append("The EXIF block is broken and was left out.")
     turn = _TURNS.get(exif.get(ExifTags.Base.Orientation, 1)) if exif is not None else None
-    info = dict(image.info)
+    info: dict[str, Any] = {str(key): value for key, value in image.info.items()}
     image_format = str(image.format)
     if _is_deep_colour(image, data):
         notes.append("16-bit colour was read as 8-bit.")
@@ -98,7 +100,7 @@ def decode(data: bytes, name: str) -> Picture:
         mode=mode,
         format="JPEG" if image_format == "MPO" else image_format,
         icc_profile=pixels.icc_profile,
-        exif=clean_exif(exif) if exif is not None else None,
+        exif=kept_exif,
         xmp=cleaned,
         sha256=hashlib.sha256(data).hexdigest(),
         notes=(*notes, *pixels.notes),
@@ -161,10 +163,10 @@ def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
     if image.format == "PNG":
         return data[24] == 16
     bits = getattr(image, "tag_v2", {}).get(258, 8)
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
-def _xmp(image: Image.Image, info: dict[str, object]) -> bytes | None:
+def _xmp(image: Image.Image, info: dict[str, Any]) -> bytes | None:
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp") or getattr(image, "tag_v2", {}).get(700)
     if isinstance(packet, str):
         return packet.encode("utf-8")

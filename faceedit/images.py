@@ -118,7 +118,7 @@ def encode_picture(
     if profile:
         options["icc_profile"] = profile
     comment = record if container != "PNG" else None
-    block = _exif_block(like.exif if exif else None, comment)
+    block = _exif_block(like.exif if exif else None, comment, xmp if container == "TIFF" else None)
     if block:
         options["exif"] = block
     if container == "PNG":
@@ -128,7 +128,7 @@ def encode_picture(
     elif container == "WEBP":
         options |= {"lossless": True, "exact": True, "method": 4} | ({"xmp": xmp} if xmp else {})
     else:
-        options |= {"compression": "tiff_deflate"} | ({"tiffinfo": {700: xmp}} if xmp else {})
+        options["compression"] = "raw"  # Pillow's compressing TIFF writer drops the EXIF details
     buffer = io.BytesIO()
     try:
         image.save(buffer, **options)
@@ -222,14 +222,16 @@ def _pixels(rgb: Bytes3, like: Picture) -> tuple[Image.Image, bytes | None]:
     return image, profile
 
 
-def _exif_block(exif: bytes | None, comment: str | None) -> bytes | None:
-    if exif is None and comment is None:
+def _exif_block(exif: bytes | None, comment: str | None, xmp: bytes | None) -> bytes | None:
+    if exif is None and comment is None and xmp is None:
         return None
     block = Image.Exif()
     if exif is not None:
         block.load(exif)
     if comment is not None:
         block.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = _COMMENT_PREFIX + comment.encode("ascii")
+    if xmp is not None:
+        block[ExifTags.Base.XMLPacket] = xmp
     return block.tobytes()
 
 

@@ -1,0 +1,176 @@
+"""Face detectors: one embedded and always there (LBP cascade), one for when its weights are there (YuNet).
+
+A detector takes an upright uint8 [H, W, 3] sRGB picture and gives the upright faces in it; turning, ordering and
+choosing are the business of `faceedit.faces`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit.errors import WeightsError
+from faceedit.request import Box, Bytes3, Face
+
+Boxes = NDArray[np.float64]
+
+MIN_VOTES = 12
+_MIN_WINDOW = 30
+_SCALES = (512, 1280)
+_OVERLAP = 0.4
+# The cascade's window sits on brows to mouth; these factors of its side reach from forehead to chin, ear to ear.
+_GROW_X, _GROW_UP, _GROW_DOWN = 0.0, 0.0, 0.0
+
+
+class Detector(Protocol):
+    """Anything that finds upright faces."""
+
+    def __call__(self, rgb: Bytes3) -> list[Face]:
+        """Faces in an uint8 [H, W, 3] sRGB picture, boxes in its pixels, no order promised."""
+        ...
+
+
+def lbp_detector(rgb: Bytes3) -> list[Face]:
+    """Faces by the multi-block LBP cascade that ships inside scikit-image (Zhang et al. 2007).
+
+    Every window of a fine scale pyramid votes; windows that overlap are one face, and its votes are its score. A
+    face collects 20 and more, a chance likeness under 10, so `MIN_VOTES` stands between. Large pictures are searched
+    at 512 pixels, and at 1280 when nothing is found.
+    """
+    from PIL import Image
+
+    longest = max(rgb.shape[:2])
+    for limit in _SCALES:
+        scale = min(1.0, limit / longest)
+        grey = Image.fromarray(rgb).convert("L")
+        if scale < 1:
+            grey = grey.resize((round(grey.width * scale), round(grey.height * scale)), Image.Resampling.BOX)
+        groups = merge(_windows(np.asarray(grey)), _OVERLAP)
+        found = [Face(_whole_face(box / scale), float(votes)) for box, votes in groups if votes >= MIN_VOTES]
+        if found or scale == 1:
+            return found
+    return []
+
+
+def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:
+    """YuNet (Wu et al. 2023) through OpenCV, with five landmarks per face.
+
+    Args:
+        weights: `face_detection_yunet_2026may.onnx` for OpenCV 5, `face_detection_yunet_2023mar.onnx` for OpenCV 4.
+        min_score: confidence from which a face counts.
+
+    Raises:
+        WeightsError: the file is missing, or OpenCV does not take it.
+    """
+    import cv2
+
+    if not weights.is_file():
+        raise WeightsError(f"YuNet weights are missing: {weights.name}", "faceedit weights list says where they belong")
+
+    def detect(rgb: Bytes3) -> list[Face]:
+        scale = min(1.0, _SCALES[-1] / max(rgb.shape[:2]))
+        size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
+        try:
+            network = cv2.FaceDetectorYN.create(str(weights), "", size, min_score, 0.3, 100)
+            _, rows = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
+        except cv2.error as error:
+            raise WeightsError(
+                f"OpenCV {cv2.__version__} does not take {weights.name}",
+                "OpenCV 5 wants the 2026may file, OpenCV 4 the 2023mar file",
+            ) from error
+        return [_yunet_face(row / scale, float(row[14])) for row in (rows if rows is not None else ())]
+
+    return detect
+
+
+def merge(boxes: Boxes, overlap: float) -> list[tuple[Boxes, int]]:
+    """Group boxes that overlap, greedily from the one with most neighbours.
+
+    Args:
+        boxes: float [N, 4] as (x0, y0, x1, y1).
+        overlap: intersection over union from which two boxes are one.
+
+    Returns:
+        (mean box, number of members) for every group.
+    """
+    groups = []
+    while len(boxes):
+        near = _overlaps(boxes) > overlap
+        chosen = near[int(near.sum(axis=1).argmax())]
+        groups.append((boxes[chosen].mean(axis=0), int(chosen.sum())))
+        boxes = boxes[~chosen]
+    return groups
+
+
+def drop_nested(faces: Sequence[Face]) -> list[Face]:
+    """Keep the stronger of two faces of which one lies (mostly) within the other."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(_share_within(face.box, other.box) < 0.5 for other in kept):
+            kept.append(face)
+    return kept
+
+
+@lru_cache(maxsize=1)
+def _cascade() -> Any:
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
+def _windows(grey: NDArray[np.uint8]) -> Boxes:
+    if min(grey.shape) <= _MIN_WINDOW:
+        return np.zeros((0, 4))
+    # A merging threshold above 1 is never met, so that every single window comes back.
+    found = _cascade().detect_multi_scale(
+        grey,
+        scale_factor=1.1,
+        step_ratio=1,
+        min_size=(_MIN_WINDOW, _MIN_WINDOW),
+        max_size=(max(grey.shape), max(grey.shape)),
+        min_neighbor_number=0,
+        intersection_score_threshold=2.0,
+    )
+    corners = [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in found]
+    return np.array(corners, dtype=np.float64).reshape(-1, 4)
+
+
+def _overlaps(boxes: Boxes) -> Boxes:
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.asarray(shared / (area[:, None] + area[None] - shared))
+
+
+def _share_within(box: Box, other: Box) -> float:
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    area = min((box[2] - box[0]) * (box[3] - box[1]), (other[2] - other[0]) * (other[3] - other[1]))
+    return max(width, 0.0) * max(height, 0.0) / area
+
+
+def _whole_face(window: Boxes) -> Box:
+    x0, y0, x1, y1 = window
+    side = x1 - x0
+    return (
+        float(x0 - _GROW_X * side),
+        float(y0 - _GROW_UP * side),
+        float(x1 + _GROW_X * side),
+        float(y1 + _GROW_DOWN * side),
+    )
+
+
+def _yunet_face(row: NDArray[np.float32], score: float) -> Face:
+    # YuNet counts the eyes and mouth corners from the person's right, which is the picture's left.
+    names = ("left_eye", "right_eye", "nose_tip", "mouth_left", "mouth_right")
+    points = {name: (float(row[4 + 2 * i]), float(row[5 + 2 * i])) for i, name in enumerate(names)}
+    x, y, width, height = (float(value) for value in row[:4])
+    return Face((x, y, x + width, y + height), score, 0, points)
