@@ -25,25 +25,31 @@ class Locator(Protocol):
         ...
 
 
-_FACTORIES: dict[str, Callable[[], Locator]] = {}
+def _template() -> Locator:
+    from faceedit.locate.template import TemplateLocator
+
+    return TemplateLocator()
 
 
-def register_locator(name: str, factory: Callable[[], Locator]) -> None:
-    """Makes a locator known by name; `factory` builds it when it is first asked for."""
-    _FACTORIES[name] = factory
+_BUILDERS: dict[str, Callable[[], Locator]] = {"template": _template}
 
 
-def make_locator(name: str) -> Locator:
-    """The locator of that name, with its defaults.
+def register_locator(name: str, builder: Callable[[], Locator]) -> None:
+    """Makes a locator known by name; `builder` makes it when it is asked for."""
+    _BUILDERS[name] = builder
+
+
+def locator_names() -> tuple[str, ...]:
+    """Names that `build_locator` knows."""
+    return tuple(sorted(_BUILDERS))
+
+
+def build_locator(name: str) -> Locator:
+    """The locator of that name, as recipes call it.
 
     Raises:
         UsageError: no locator has that name.
     """
-    if name not in _FACTORIES:
-        raise UsageError(f"unknown locator {name!r}", f"the locators are: {', '.join(sorted(_FACTORIES))}")
-    return _FACTORIES[name]()
-
-
-def locator_names() -> tuple[str, ...]:
-    """Names that `make_locator` knows."""
-    return tuple(sorted(_FACTORIES))
+    if name not in _BUILDERS:
+        raise UsageError(f"unknown locator {name!r}", f"the locators are: {', '.join(locator_names())}")
+    return _BUILDERS[name]()
