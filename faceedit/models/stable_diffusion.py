@@ -27,8 +27,8 @@ class StableDiffusion:
         self.text_encoder = components.text_encoder
         self.tokenizer = components.tokenizer
         self.scheduler_config = dict(components.scheduler.config)
-        parameter = next(self.unet.parameters())
-        self.device, self.dtype = parameter.device, parameter.dtype
+        self.device: torch.device = components.device
+        self.dtype = next(self.unet.parameters()).dtype
         self.vae_dtype = next(self.vae.parameters()).dtype
         self.scaling_factor = float(self.vae.config.scaling_factor)
 
@@ -48,7 +48,9 @@ class StableDiffusion:
         for sentence in sentences:
             count = len(self.tokenizer(sentence)["input_ids"])
             if count > limit:
-                raise UsageError(f"the text encoder reads {limit} tokens and {sentence[:60]!r}… has {count}", "shorten it")
+                raise UsageError(
+                    f"the text encoder reads {limit} tokens and {sentence[:60]!r}… has {count}", "shorten it"
+                )
         ids = self.tokenizer(list(sentences), padding="max_length", max_length=limit, return_tensors="pt")["input_ids"]
         hidden: Tensor = self.text_encoder(ids.to(self.device)).last_hidden_state
         return hidden.to(self.dtype)

@@ -1,0 +1,94 @@
+"""Which recipe serves a request: the one asked for, or the best one whose weights are on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faceedit.errors import UsageError
+from faceedit.recipe import Recipe, load_recipe
+from faceedit.request import Request
+
+# Best first. The last one of each backend is bundled and always there.
+RECIPES = {"inpaint": ("inpaint", "mini/inpaint")}
+BACKENDS = tuple(RECIPES)
+AUTO = ("inpaint", "mini/inpaint")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe with every override applied; `reason` says why it was taken, `better` what to type for a better one."""
+
+    recipe: Recipe
+    reason: str
+    better: str = ""
+
+
+def overrides(request: Request) -> dict[str, str]:
+    """The request's options that are recipe options by another name; an explicit `--set` wins over none of them."""
+    named = {
+        "sampling.steps": request.steps,
+        "sampling.strength": request.strength,
+        "locator.dilate": request.dilate,
+        "paste.feather": request.feather,
+    }
+    plain = {"device.device": request.device, "device.dtype": request.dtype, "device.memory": request.memory}
+    return {
+        **request.settings,
+        **{key: repr(value) for key, value in named.items() if value is not None},
+        **{key: value for key, value in plain.items() if value != "auto"},
+    }
+
+
+def choose_recipe(request: Request) -> Choice:
+    """The recipe of a request.
+
+    An explicit recipe is taken as it is. Otherwise the first recipe of the backend (or of all, for "auto") whose
+    weights are on this machine and fit its memory.
+
+    Raises:
+        UsageError: no such backend, recipe or key.
+    """
+    settings = overrides(request)
+    if request.recipe is not None:
+        recipe = load_recipe(request.recipe, settings)
+        if request.backend not in ("auto", recipe.editor):
+            raise UsageError(
+                f"recipe {request.recipe} runs {recipe.editor}, not {request.backend}", "leave out --backend or --recipe"
+            )
+        return Choice(recipe, f"{recipe.name}, as asked for")
+    if request.backend != "auto" and request.backend not in RECIPES:
+        raise UsageError(f"unknown backend {request.backend!r}", f"the backends are: auto, {', '.join(BACKENDS)}")
+    names = AUTO if request.backend == "auto" else RECIPES[request.backend]
+    skipped: list[str] = []
+    for name in names[:-1]:
+        recipe = load_recipe(name, settings)
+        obstacle = what_is_missing(recipe)
+        if not obstacle:
+            return Choice(recipe, f"{name}: the best recipe whose weights are on this machine")
+        skipped.append(f"{name} ({obstacle})")
+    bundled = load_recipe(names[-1], settings)
+    return Choice(
+        bundled,
+        f"{names[-1]}: the bundled models",
+        f"photographs want published weights, passed over here: {', '.join(skipped)}; see: faceedit weights list",
+    )
+
+
+def what_is_missing(recipe: Recipe) -> str:
+    """Why a recipe cannot run on this machine, in a few words, or the empty text. Loads nothing, opens no socket."""
+    if recipe.weights.kind in ("random", "bundled"):
+        return ""
+    import psutil
+
+    from faceedit.errors import WeightsError
+    from faceedit.models.places import weights_folder
+
+    try:
+        folder = weights_folder(recipe.weights)
+    except WeightsError:
+        return "weights not on this machine"
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    # Weights twice: once as they are read, once in the precision that they run in.
+    if 2 * size > psutil.virtual_memory().available:
+        return f"needs about {2 * size / 1e9:.0f} GB of free memory"
+    return ""

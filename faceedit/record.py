@@ -1,0 +1,123 @@
+"""The record of how a result was made: enough to run it again, and nothing about the machine or its user."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceedit import __version__
+from faceedit.errors import ImageError, UsageError
+from faceedit.recipe import Recipe, recipe_from, recipe_values
+from faceedit.request import Mask, Record, Request
+
+if TYPE_CHECKING:
+    from faceedit.run import Prepared
+
+SCHEMA = 1
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a record says about running it again.
+
+    Attributes:
+        request: the request, over the input's bytes.
+        recipe: the resolved recipe, independent of the recipe files of today.
+        mask: the user's mask, where one was used.
+    """
+
+    request: Request
+    recipe: Recipe
+    mask: Mask | None
+
+
+def mask_bytes(values: NDArray[np.float32]) -> bytes:
+    """A mask as an 8-bit grey PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.round(values * 255).astype(np.uint8)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -> Record:
+    """The record of one edit: plain JSON values, no paths, no user names, no time.
+
+    Args:
+        prepared: steps 1 to 4 of the walk.
+        request: what the user asked for.
+        weights: file -> sha256 of the weights that were used.
+    """
+    values = prepared.mask.values
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "faceedit": __version__,
+        "editor": prepared.recipe.editor,
+        "recipe": recipe_values(prepared.recipe),
+        "prompts": list(request.prompts),
+        "regions": list(request.region),
+        "source_prompt": request.source_prompt,
+        "source": prepared.text.source,
+        "target": prepared.text.target,
+        "negative": prepared.text.negative,
+        "seed": request.seed,
+        "face": {"index": request.face, "box": [round(float(v), 2) for v in prepared.portrait.face.box]},
+        "crop": list(prepared.portrait.crop),
+        "mask": {"origin": prepared.mask.origin, "sha256": hashlib.sha256(values.tobytes()).hexdigest()},
+        "input": {"sha256": prepared.picture.sha256, "size": list(prepared.picture.size)},
+        "weights": weights,
+        "versions": {name: package_version(name) for name in PACKAGES},
+    }
+    if prepared.user_mask is not None:
+        data["mask"]["png"] = base64.b64encode(mask_bytes(prepared.user_mask)).decode("ascii")
+    return Record(data)
+
+
+def package_version(name: str) -> str:
+    """Installed version of a distribution, or "absent" (OpenCV, for one, comes under several names)."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def replay_of(record: Record, image: bytes) -> Replay:
+    """The request that made a result, over the same input.
+
+    Raises:
+        ImageError: the record is not one of ours.
+        UsageError: `image` is not the picture that the record names.
+    """
+    data = record.data
+    try:
+        if data["schema"] != SCHEMA:
+            raise ImageError(f"the record has schema {data['schema']!r}; this version reads {SCHEMA}", "update faceedit")
+        if hashlib.sha256(image).hexdigest() != data["input"]["sha256"]:
+            raise UsageError("this is not the picture that the result was made from", "give the original with --image")
+        request = Request(
+            image=image,
+            prompts=tuple(data["prompts"]),
+            region=tuple(data["regions"]),
+            face=data["face"]["index"],
+            seed=data["seed"],
+            source_prompt=data["source_prompt"],
+        )
+        png = data["mask"].get("png")
+        mask = None
+        if png is not None:
+            from PIL import Image
+
+            with Image.open(io.BytesIO(base64.b64decode(png, validate=True)), formats=("PNG",)) as opened:
+                mask = Mask(np.asarray(opened.convert("L"), dtype=np.float32) / 255, "file")
+        return Replay(request, recipe_from(data["recipe"], "the record"), mask)
+    except (KeyError, TypeError, AttributeError, binascii.Error, OSError) as error:
+        raise ImageError(f"the embedded record is damaged ({error})", "it cannot be replayed") from error

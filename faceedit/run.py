@@ -1,0 +1,183 @@
+"""The walk of an edit, as numbered steps; the only place that knows all rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faceedit import faces, masks
+from faceedit.backend import Choice, choose_recipe
+from faceedit.errors import NothingToEditError
+from faceedit.images import check_frame, load_picture
+from faceedit.locate.base import make_locator
+from faceedit.prompts import parse
+from faceedit.recipe import Recipe
+from faceedit.record import make_record
+from faceedit.regions import region_name
+from faceedit.request import AttributePhrase, EditText, Float2, Mask, Picture, Portrait, Request, Result
+
+if TYPE_CHECKING:
+    from faceedit.editors.base import Editor, Step
+
+Progress = Callable[["Step"], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before a model is loaded.
+
+    Attributes:
+        choice: the recipe, and why it was taken.
+        picture: the whole picture.
+        portrait: the face and its crop.
+        text: source, target and negative sentence.
+        mask: the hard place to edit, at the picture's size, inside the crop.
+        user_mask: the user's own mask as it was read, where one was given.
+        warnings: sentences for the user.
+    """
+
+    choice: Choice
+    picture: Picture
+    portrait: Portrait
+    text: EditText
+    mask: Mask
+    user_mask: Float2 | None
+    warnings: tuple[str, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return self.choice.recipe
+
+
+def read_user_mask(request: Request, size: tuple[int, int]) -> Float2 | None:
+    """The mask file of the request in steps of 1/255, so that the record can keep it exactly."""
+    if request.mask is None:
+        return None
+    values = masks.load_mask(request.mask, size, resize=request.resize_mask)
+    return np.round(values * 255).astype(np.float32) / np.float32(255)
+
+
+def find_mask(
+    recipe: Recipe, portrait: Portrait, text: EditText, regions: tuple[str, ...], user_mask: Float2 | None
+) -> tuple[Mask, tuple[str, ...]]:
+    """The hard mask [H, W], cut to the crop, and warnings; the user's own, named regions or the locator's.
+
+    Raises:
+        UsageError: an unknown region.
+        NothingToEditError: the mask is empty or lies outside the face's crop.
+    """
+    if user_mask is not None:
+        found = Mask(user_mask, "file")
+    elif regions:
+        phrase = AttributePhrase(text=" ".join(regions), regions=tuple(region_name(name) for name in regions))
+        found = make_locator("template").locate(portrait, replace(text, phrases=(phrase,)))
+    else:
+        found = make_locator(recipe.locator.name).locate(portrait, text)
+    values = masks.convex_hull(found.values) if recipe.locator.hull else found.values
+    x0, y0, x1, y1 = portrait.crop
+    values = masks.dilate(values, recipe.locator.dilate * (x1 - x0))
+    masks.require_nonempty(values)
+    h, w = values.shape
+    box = (slice(max(y0, 0), min(y1, h)), slice(max(x0, 0), min(x1, w)))
+    inside = np.zeros_like(values)
+    inside[box] = values[box]
+    if not inside.any():
+        raise NothingToEditError("the mask lies outside the face's crop", "choose the face with --face")
+    lost = 1 - float(inside.sum()) / float(values.sum())
+    warnings = (f"{lost:.0%} of the mask lies outside the face's crop and is left alone",) if lost > 0.01 else ()
+    return Mask(inside, found.origin), warnings
+
+
+def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | None = None) -> Prepared:
+    """Steps 1 to 4 of the walk: recipe, words, portrait, place. Loads no model.
+
+    Args:
+        request: what to do.
+        choice: a recipe chosen already, as a replay has it.
+        user_mask: a mask read already, float32 [H, W]; wins over the request's own.
+    """
+    # 1. the recipe
+    choice = choice or choose_recipe(request)
+    # 2. the words
+    given = bool(request.region or request.mask or user_mask is not None)
+    text = parse(request.prompts, request.source_prompt, regions_given=given)
+    if choice.recipe.vocabulary == "portraits":
+        text = for_vocabulary(text)
+    # 3. the portrait
+    picture = load_picture(request.image)
+    portrait = faces.portrait_of(picture, faces.choose_face(faces.find_faces(picture), request.face))
+    # 4. the place
+    if user_mask is None:
+        user_mask = read_user_mask(request, picture.size)
+    mask, warnings = find_mask(choice.recipe, portrait, text, request.region, user_mask)
+    return Prepared(choice, picture, portrait, text, mask, user_mask, (*picture.notes, *warnings))
+
+
+def load_editor(recipe: Recipe) -> Editor:
+    """The recipe's editor over its loaded components; keep it to serve any number of edits.
+
+    Raises:
+        WeightsError: weights are missing or damaged.
+    """
+    from faceedit.editors.base import build_editor
+    from faceedit.models.loader import load_components
+    from faceedit.models.plan import device_plan
+
+    return build_editor(recipe, load_components(recipe.weights, device_plan(recipe.device)))
+
+
+def edit(request: Request, *, progress: Progress | None = None, editor: Editor | None = None) -> Result:
+    """Edit one local attribute of one face.
+
+    Args:
+        request: what to do.
+        progress: called with every step of the edit loop.
+        editor: a loaded editor of the same recipe, to save loading it again.
+
+    Raises:
+        FaceEditError: with the exit code and hint that the command line shows.
+    """
+    prepared = prepare(request)
+    return edit_prepared(prepared, request, progress=progress, editor=editor or load_editor(prepared.recipe))
+
+
+def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progress: Progress | None = None) -> Result:
+    """Steps 5 and 6 of the walk: invert and edit, paste back. The editor decides nothing about the rest."""
+    import torch
+
+    recipe, portrait = prepared.recipe, prepared.portrait
+    # 5. invert and edit
+    pixels = faces.crop_pixels(portrait, editor.size).astype(np.float32) / 255
+    crop_mask = faces.crop_mask(prepared.mask.values, portrait, editor.size)
+    trajectory = editor.invert(pixels, prepared.text.source)
+    generator = torch.Generator().manual_seed(request.seed)
+    latents = trajectory.latents
+    for step in editor.edit(trajectory, prepared.text, crop_mask, generator):
+        latents = step.latents
+        if progress is not None:
+            progress(step)
+    edited = editor.decode(latents)
+    check_frame(edited)
+    reconstructed = editor.decode(trajectory.latents) if recipe.paste.mode == "change" else None
+    # 6. paste back
+    side = portrait.crop[2] - portrait.crop[0]
+    soft = masks.feather(prepared.mask.values, recipe.paste.feather * side)
+    rgb = faces.paste_back(prepared.picture.rgb, portrait, edited, soft, recipe.paste.mode, reconstructed)
+    warnings = prepared.warnings
+    changed = np.abs(rgb.astype(np.int16) - prepared.picture.rgb)[soft > 0].mean()
+    if changed < 0.5:
+        warnings = (*warnings, "hardly anything changed; try --strength 1, another seed or a larger mask")
+    record = make_record(prepared, request, weights_hashes(recipe.weights))
+    return Result(prepared.picture, rgb, Mask(soft, prepared.mask.origin), record, warnings)
+
+
+def locate_mask(request: Request) -> tuple[Picture, Portrait, Mask]:
+    """Where the edit would act, with no model loaded: the picture, the portrait and the soft mask [H, W]."""
+    prepared = prepare(request)
+    side = prepared.portrait.crop[2] - prepared.portrait.crop[0]
+    soft = masks.feather(prepared.mask.values, prepared.recipe.paste.feather * side)
+    return prepared.picture, prepared.portrait, Mask(soft, prepared.mask.origin)
