@@ -1,4 +1,4 @@
-"""Loading recipes: YAML with inheritance (`base:`) and overrides, checked against the schema. Imports no model library."""
+"""Loading recipes: YAML with inheritance (`base:`) and overrides, checked against the schema; no model library."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def _meaning(item: Field[Any]) -> str:
     low, high = item.metadata["at_least"], item.metadata["at_most"]
     if low is not None:
         limits.append(f"{low:g} to {high:g}" if high is not None else f"at least {low:g}")
-    return item.metadata["meaning"] + (f" ({'; '.join(limits)})" if limits else "")
+    meaning: str = item.metadata["meaning"]
+    return meaning + (f" ({'; '.join(limits)})" if limits else "")
 
 
 def _name_of(path: Path) -> str:

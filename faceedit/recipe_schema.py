@@ -95,7 +95,7 @@ class DeviceOptions:
     )
     attention: str = option(
         "auto",
-        "attention backend of the denoiser, as diffusers names it (native, flash, xformers, ...); auto: diffusers' own choice",
+        "attention backend of the denoiser by diffusers' names (native, flash, xformers, ...); auto: its own choice",
     )
     quantization: dict[str, Any] = option({}, "part -> {backend: ..., options}: passed on to diffusers or transformers")
 

@@ -1,0 +1,142 @@
+"""Components from a bundled folder, a local folder or the Hugging Face cache, placed as the device plan says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faceedit.errors import WeightsError
+from faceedit.models.components import MODELS, PARTS, PUBLISHED_NAMES, TOKENIZERS, Components, component_class
+from faceedit.models.jsonfile import read_config
+from faceedit.models.keys import kept_in_fp32, renamer
+from faceedit.models.places import weights_folder
+from faceedit.models.plan import DevicePlan
+from faceedit.models.residence import place
+from faceedit.models.tensors import load_into, weight_files
+from faceedit.recipe_schema import Weights
+
+
+def load_components(weights: Weights, plan: DevicePlan, parts: Sequence[str] | None = None) -> Components:
+    """Build the components that a recipe's weights section names. Nothing is downloaded.
+
+    Args:
+        weights: the recipe's section.
+        plan: from `device_plan`.
+        parts: which parts ("vae", "unet", ...); `None` for all that are there.
+
+    Returns:
+        Components in eval mode with no gradients; parts that were not asked for or are not there are `None`.
+
+    Raises:
+        WeightsError: weights that are missing, damaged or unsafe, or whose keys do not fit the configuration.
+        UsageError: an attention backend or quantisation that this machine does not offer.
+    """
+    if weights.kind == "random":
+        from faceedit.models.random import random_components
+
+        tiny = random_components(weights.seed)
+        built = {part: getattr(tiny, part) for part in PARTS if parts is None or part in parts}
+        for part, dtype in ((part, plan.dtype_of(part)) for part in MODELS):
+            if built.get(part) is not None and built[part].dtype != dtype:
+                built[part] = built[part].to(dtype)
+    else:
+        folder = weights_folder(weights)
+        classes = _classes(folder, weights.folders)
+        wanted = [part for part in PARTS if part in (classes if parts is None else parts)]
+        built = {part: _part(part, folder, classes, weights, plan) for part in wanted}
+    return place(Components(device=plan.device, **built), plan)
+
+
+def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, str]]:
+    """part -> (its folder, class name), from model_index.json and the recipe's replacements."""
+    index = read_config(folder / "model_index.json")
+    found: dict[str, tuple[Path, str]] = {}
+    for name, entry in index.items():
+        part = PUBLISHED_NAMES.get(name, name)
+        if part in PARTS and isinstance(entry, list) and len(entry) == 2 and entry[1] is not None:
+            found[part] = (folder / name, str(entry[1]))
+    for part, place_ in folders.items():
+        if part not in PARTS:
+            raise WeightsError(f"weights.folders: there is no part {part!r}", f"the parts are: {', '.join(PARTS)}")
+        path = Path(place_).expanduser()
+        found[part] = (path, _class_of(path, part, found))
+    return found
+
+
+def _class_of(folder: Path, part: str, found: Mapping[str, tuple[Path, str]]) -> str:
+    """A folder on its own names its class in its configuration; tokenizers and the like keep the replaced one's."""
+    if part in MODELS:
+        config = read_config(folder / "config.json")
+        architectures = config.get("architectures") or [""]
+        return str(config.get("_class_name") or architectures[0])
+    if part not in found:
+        raise WeightsError(f"weights.folders: {part} replaces nothing", "model_index.json has no such part")
+    return found[part][1]
+
+
+def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weights: Weights, plan: DevicePlan) -> Any:
+    if part not in classes:
+        raise WeightsError(f"{root} holds no {part}", f"it holds {', '.join(classes)}")
+    folder, class_name = classes[part]
+    kind = component_class(part, class_name)
+    if part in TOKENIZERS:
+        return _tokenizer(kind, folder)
+    if part == "scheduler":
+        config = read_config(folder / "scheduler_config.json")
+        # A picture's latents are not in [-1, 1]; the schedulers that SD 1.x ships do not clip and do not say so.
+        return kind.from_config({"clip_sample": False, **config})
+    quantization = (plan.quantization or {}).get(part)
+    if quantization is not None:
+        from faceedit.models.quantize import load_quantized
+
+        return load_quantized(kind, folder, weights.variant, plan.dtype_of(part), quantization, part)
+    module = empty_module(kind, read_config(folder / "config.json"), folder)
+    load_into(
+        module,
+        weight_files(folder, weights.variant),
+        part,
+        dtype=plan.dtype_of(part),
+        rename=renamer(module),
+        dtype_of=kept_in_fp32(module, plan.dtype_of(part)),
+    )
+    return module.eval().requires_grad_(False)
+
+
+def empty_module(kind: Any, config: Mapping[str, Any], where: Path | str = "config") -> Any:
+    """A diffusers or transformers module whose parameters are on the meta device and whose buffers are real.
+
+    Raises:
+        WeightsError: the class does not take the configuration.
+    """
+    from accelerate import init_empty_weights
+
+    try:
+        with init_empty_weights(include_buffers=False):
+            if hasattr(kind, "config_class") and kind.config_class is not None:
+                return kind(kind.config_class.from_dict(dict(config)))
+            return kind.from_config(dict(config))
+    except (TypeError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{where}: {kind.__name__} does not take this configuration: {error}", "fetch it again"
+        ) from error
+
+
+def _tokenizer(kind: Any, folder: Path) -> Any:
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is missing", "fetch the weights again")
+    for path in folder.glob("*.json"):
+        if path.name not in ("vocab.json", "tokenizer.json"):
+            read_config(path)
+    try:
+        return kind.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        line = str(error).splitlines()[0]
+        raise WeightsError(f"{folder}: the tokenizer cannot be read: {line}", "fetch the weights again") from error
+
+
+def parts_of(components: Components) -> dict[str, Any]:
+    """The parts that are there, by name."""
+    found = {item.name: getattr(components, item.name) for item in dataclasses.fields(components)}
+    return {name: part for name, part in found.items() if name != "device" and part is not None}

@@ -1,0 +1,75 @@
+"""The folder that a recipe's weights lie in: inside the package, anywhere on disk, or in the Hugging Face cache."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from faceedit.errors import UsageError, WeightsError
+from faceedit.models import manifest
+from faceedit.recipe_schema import Weights
+from faceedit.resources import bundled_weights_dir
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def weights_folder(weights: Weights) -> Path:
+    """The folder with `model_index.json`; bundled weights are checked against their hashes first.
+
+    Raises:
+        WeightsError: it is not there, incomplete or damaged.
+        UsageError: the recipe leaves out which weights it means.
+    """
+    if weights.kind == "bundled":
+        return _bundled(weights.path)
+    if weights.kind == "local":
+        if not weights.path:
+            raise UsageError("weights.kind is local and weights.path is empty", "set weights.path to a folder")
+        folder = Path(weights.path).expanduser()
+        if not (folder / "model_index.json").is_file():
+            raise WeightsError(f"{folder} holds no model_index.json", "give a folder in diffusers layout")
+        return folder
+    return hub_folder(weights.repository, weights.revision)
+
+
+def _bundled(name: str) -> Path:
+    known = manifest.weight_set(name)
+    if known is None or known.kind != "bundled":
+        raise UsageError(f"no bundled weights {name!r}", "see: faceedit weights list")
+    manifest.require_intact(known)
+    return bundled_weights_dir() / name
+
+
+def hub_folder(repository: str, revision: str = "") -> Path:
+    """The snapshot of a repository in the local Hugging Face cache; never asks the network.
+
+    Args:
+        repository: owner/name.
+        revision: 40-hex commit; empty for the one pinned in weights.toml.
+
+    Raises:
+        WeightsError: it is not in the cache.
+        UsageError: no repository, or a revision that can move.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    if not repository:
+        raise UsageError("weights.kind is hub and weights.repository is empty", "set weights.repository to owner/name")
+    known = manifest.by_repository(repository)
+    commit = revision or (known.revision if known else "")
+    if not _COMMIT.fullmatch(commit):
+        told = f"revision {commit!r}" if commit else "no pinned revision"
+        raise UsageError(f"{repository}: {told}", "set weights.revision to a 40-digit commit, which cannot move")
+    try:
+        folder = Path(snapshot_download(repository, revision=commit, local_files_only=True))
+    except HFValidationError as error:
+        raise UsageError(f"{repository!r} is no repository name", "write owner/name") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise WeightsError(
+            f"{repository} is not in the Hugging Face cache",
+            "fetch it yourself first, or take a recipe on the bundled models: -r mini/inpaint",
+        ) from error
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(f"{folder} is incomplete: no model_index.json", "fetch the weights again")
+    return folder

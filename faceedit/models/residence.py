@@ -1,0 +1,64 @@
+"""Where loaded modules live: all on the device, one model at a time, or one layer at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from faceedit.errors import UsageError
+from faceedit.models.components import MODELS, Components
+from faceedit.models.plan import DevicePlan, memory_preset
+
+
+def place(components: Components, plan: DevicePlan) -> Components:
+    """The components themselves, moved or hooked as the plan says, with the plan's attention backend.
+
+    Raises:
+        UsageError: the attention backend is unknown or not usable here.
+    """
+    modules = {part: getattr(components, part) for part in MODELS if getattr(components, part) is not None}
+    if plan.attention is not None:
+        for part in ("unet", "transformer"):
+            if part in modules:
+                _set_attention(modules[part], plan.attention)
+    preset = _preset(plan, modules)
+    quantized = plan.quantization or {}
+    if preset == "full" or not modules:
+        for part, module in modules.items():
+            if part not in quantized:
+                module.to(plan.device)
+    elif preset == "low":
+        from accelerate import cpu_offload_with_hook
+
+        hook = None
+        for part, module in modules.items():
+            if part not in quantized:
+                _, hook = cpu_offload_with_hook(module, plan.device, prev_module_hook=hook)
+    else:
+        from diffusers.hooks import apply_group_offloading
+
+        for part, module in modules.items():
+            if part not in quantized:
+                apply_group_offloading(
+                    module, onload_device=plan.device, offload_device=torch.device("cpu"), offload_type="leaf_level"
+                )
+    return components
+
+
+def _preset(plan: DevicePlan, modules: dict[str, nn.Module]) -> str:
+    if plan.device.type != "cuda":
+        # Apple's devices share the machine's memory: moving modules out of it frees nothing.
+        return "full"
+    sizes = [sum(p.numel() * p.element_size() for p in module.parameters()) for module in modules.values()]
+    free, _ = torch.cuda.mem_get_info(plan.device)
+    return memory_preset(plan.memory, sum(sizes), max(sizes, default=0), free)
+
+
+def _set_attention(denoiser: Any, backend: str) -> None:
+    try:
+        denoiser.set_attention_backend(backend)
+    except (ValueError, RuntimeError, ImportError) as error:
+        line = str(error).splitlines()[0]
+        raise UsageError(f"attention backend {backend!r}: {line[:200]}", "set device.attention=auto") from error
