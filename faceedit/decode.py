@@ -23,7 +23,7 @@ MAX_PIXELS = 89_000_000  # below the count at which Pillow itself begins to susp
 MAX_BYTES = 1 << 29
 
 # Pillow answers damaged data with any of these, depending on the codec and on where the damage sits.
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -70,7 +70,7 @@ def decode(data: bytes, name: str) -> Picture:
     try:
         image.seek(0)
         image.load()
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise ImageError(f"cannot read {name}: the picture is damaged or cut off", f"decoder: {plain(error)}") from None
     if exif is None:
         notes.append("The EXIF block is broken and was left out.")
@@ -85,7 +85,7 @@ def decode(data: bytes, name: str) -> Picture:
         pixels = normalise(upright, info.get("icc_profile"))
     except ImageError as error:
         raise ImageError(f"cannot read {name}: {error}", error.hint) from None
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise ImageError(f"cannot read {name}: its pixels do not convert", f"decoder: {plain(error)}") from None
     xmp = _xmp(image, info)
     cleaned = clean_xmp(xmp) if xmp else None
@@ -123,7 +123,7 @@ def open_limited(data: bytes, name: str, min_side: int = MIN_SIDE) -> Image.Imag
         raise ImageError(
             f"{name} is too large: more than {MAX_PIXELS:,} pixels", "scale it down or crop it to the person"
         ) from None
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         heic = data[4:8] == b"ftyp"
         hint = (
             "HEIC and AVIF are not read: convert it to PNG or JPEG" if heic else "give a PNG, JPEG, WebP or TIFF file"
@@ -153,7 +153,7 @@ def has_c2pa(data: bytes) -> bool:
 def _frame_count(image: Image.Image) -> int:
     try:
         return int(getattr(image, "n_frames", 1))
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return 1
 
 

@@ -22,7 +22,7 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".t
 RECORD_KEY = "faceedit"
 GREY_TOLERANCE = 16
 _BLACK_LEVEL = 2
-_COMMENT_PREFIX = b"ASCII\x00\x00\x00"
+COMMENT_PREFIX = b"ASCII\x00\x00\x00"
 
 
 def load_picture(source: Path | bytes) -> Picture:
@@ -229,7 +229,7 @@ def _exif_block(exif: bytes | None, comment: str | None, xmp: bytes | None) -> b
     if exif is not None:
         block.load(exif)
     if comment is not None:
-        block.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = _COMMENT_PREFIX + comment.encode("ascii")
+        block.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = COMMENT_PREFIX + comment.encode("ascii")
     if xmp is not None:
         block[ExifTags.Base.XMLPacket] = xmp
     return block.tobytes()

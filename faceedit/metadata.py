@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import struct
 from xml.dom import minidom
-from xml.parsers.expat import ExpatError
+from xml.parsers import expat
 
 from PIL import ExifTags, Image
 
 _MAX_XMP_BYTES = 1 << 20
+_MAX_XMP_DEPTH = 64
 _KEPT_IFD0 = frozenset(
     {
         ExifTags.Base.ImageDescription,
@@ -94,13 +95,36 @@ def clean_xmp(packet: bytes) -> bytes | None:
 
 def parse_xmp(packet: bytes) -> minidom.Document | None:
     """The packet as a document, or `None` where it cannot be trusted or understood."""
-    text = packet.strip(b"\x00 \t\r\n")
-    if len(text) > _MAX_XMP_BYTES or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+    text = re.sub(rb"<\?xpacket.*?\?>", b"", packet.strip(b"\x00 \t\r\n"), flags=re.DOTALL).strip()
+    if len(text) > _MAX_XMP_BYTES:
         return None
     try:
-        return minidom.parseString(re.sub(rb"<\?xpacket.*?\?>", b"", text, flags=re.DOTALL).strip())
-    except (ExpatError, ValueError, LookupError):
+        _check_xml(text)
+        return minidom.parseString(text)
+    except (expat.ExpatError, ValueError, LookupError):
         return None
+
+
+def _check_xml(text: bytes) -> None:
+    """Refuse what makes an XML reader misbehave: document types with their entities, and bottomless nesting."""
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def enter(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_XMP_DEPTH:
+            raise ValueError("nested too deeply")
+
+    def leave(_: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def refuse(*_: object) -> None:
+        raise ValueError("brings its own document type")
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.StartDoctypeDeclHandler = enter, leave, refuse
+    parser.Parse(text, True)
 
 
 def _is_private(name: str) -> bool:
