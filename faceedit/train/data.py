@@ -35,6 +35,7 @@ class PortraitCache:
     Attributes:
         images: uint8 [N, S, S, 3] sRGB.
         attributes: int8 [N, F], index of the value in FIELDS[field], fields in FIELDS' order.
+        visible: bool [N, F], whether the field's value can be seen (no eye colour behind sunglasses).
         masks: uint8 [N, R, G, G], every region of REGIONS averaged onto the latent grid, 255 = wholly inside.
         seeds: int64 [N].
         twin: int32 [N].
@@ -43,6 +44,7 @@ class PortraitCache:
 
     images: NDArray[np.uint8]
     attributes: NDArray[np.int8]
+    visible: NDArray[np.bool_]
     masks: NDArray[np.uint8]
     seeds: NDArray[np.int64]
     twin: NDArray[np.int32]
@@ -103,6 +105,11 @@ def build_cache(
                 speed = finished * CHUNK / (last - began)
                 left = (len(jobs) - finished) * CHUNK / speed
                 print(f"portraits: {finished}/{len(jobs)} chunks, {speed:.0f}/s, {left:.0f} s left", file=sys.stderr)
+    arrays["twin"][:], arrays["changed"][:] = -1, -1
+    people = np.arange(pairs)
+    arrays["twin"][people], arrays["twin"][count:] = people + count, people
+    differs = arrays["attributes"][:pairs] != arrays["attributes"][count:]
+    arrays["changed"][people] = arrays["changed"][count:] = differs.argmax(1)
     for array in (*arrays.values(), done):
         array.flush()
     (partial / "done.npy").unlink()
@@ -161,6 +168,7 @@ def _shapes(rows: int, size: int, grid: int) -> dict[str, tuple[tuple[int, ...],
     return {
         "images": ((rows, size, size, 3), np.uint8),
         "attributes": ((rows, len(FIELDS)), np.int8),
+        "visible": ((rows, len(FIELDS)), np.bool_),
         "masks": ((rows, len(REGIONS), grid, grid), np.uint8),
         "seeds": ((rows,), np.int64),
         "twin": ((rows,), np.int32),
@@ -206,30 +214,29 @@ def _renderer_hash() -> str:
 
 
 def _render_rows(seed: int, count: int, start: int, stop: int, size: int, grid: int) -> dict[str, NDArray[Any]]:
-    """Rows start..stop of a cache; runs in a worker process."""
+    """Rows start..stop of a cache; runs in a worker process. Row `count + i` is the twin of row i."""
     import cv2
 
     from faceedit.portraits import counterfactual, render
+    from faceedit.portraits.attributes import visible_fields
     from faceedit.portraits.vocabulary import FIELDS
 
     cv2.setNumThreads(1)
-    rows = list(range(start, stop))
-    pairs_changed = {row: _change(seed + row % count) for row in rows if row >= count}
     out: dict[str, NDArray[Any]] = {
-        name: np.empty(shape, dtype) for name, (shape, dtype) in _shapes(len(rows), size, grid).items()
+        name: np.empty(shape, dtype) for name, (shape, dtype) in _shapes(stop - start, size, grid).items()
     }
-    for place, row in enumerate(rows):
-        person = row % count
-        if row < count:
-            drawn = render(seed + person, size=size)
-        else:
-            field, value = pairs_changed[row]
-            drawn = counterfactual(seed + person, size, field, value)
-        out["images"][place] = drawn.image
-        out["attributes"][place] = [values.index(getattr(drawn.attributes, field)) for field, values in FIELDS.items()]
+    for place, row in enumerate(range(start, stop)):
+        person = seed + row % count
+        drawn = render(person, size=size) if row < count else counterfactual(person, size, *_change(person))
+        shown = visible_fields(drawn.attributes)
         masks = [cv2.resize(drawn.regions[name], (grid, grid), interpolation=cv2.INTER_AREA) for name in REGIONS]
+        out["images"][place] = drawn.image
         out["masks"][place] = np.round(np.clip(masks, 0, 1) * 255)
-        out["seeds"][place] = seed + person
+        out["seeds"][place] = person
+        for i, (field, values) in enumerate(FIELDS.items()):
+            out["attributes"][place, i] = values.index(getattr(drawn.attributes, field))
+            out["visible"][place, i] = field in shown
+    del out["twin"], out["changed"]
     return out
 
 

@@ -49,7 +49,7 @@ class Objective(Protocol):
     def batch(self, index: int) -> Batch:
         """The index-th batch of CPU tensors, always the same for the same index."""
 
-    def loss(self, modules: Modules, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, modules: Modules, batch: Batch, step: int, /) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar loss and its parts, detached, to be logged."""
 
     def evaluate(self, modules: Modules) -> Evaluation:

@@ -99,7 +99,8 @@ class ClipSettings:
     patch: int = 8
     projection: int = 128
     twin_share: float = 0.5
-    word_loss: float = 0.5
+    word_loss: float = 0.3
+    attribute_loss: float = 1.0
     start_from: str | None = None
 
 
@@ -128,7 +129,7 @@ class UnetSettings:
     channels: tuple[int, ...] = (64, 128, 192)
     cross_attention: tuple[bool, ...] = (True, True, False)
     layers: int = 1
-    head_dim: int = 32
+    heads: int = 4
     text_dropout: float = 0.1
     min_snr_gamma: float = 5.0
     grounding: float = 0.05

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer in CLIP's format, trained on captions: their words are one token each, any other text in pieces."""
+"""A byte-level BPE tokenizer in CLIP's format, trained on captions: their words are one token each."""
 
 from __future__ import annotations
 

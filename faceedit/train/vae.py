@@ -11,13 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceedit.regions import REGIONS
 from faceedit.train.data import PortraitCache, batch_rng, batches, shuffled
 from faceedit.train.loop import Batch, Evaluation, Modules
 from faceedit.train.settings import VaeSettings
+from faceedit.train.tensors import region_union, to_pixels, to_tensor
 
 DETAILS = ("eyes", "pupils", "lips", "eyebrows")
 SHEET_PORTRAITS = 8
@@ -80,8 +79,8 @@ class VaeObjective:
         """`image` [B, 3, S, S] in [-1, 1], mirrored and brightened at random; `weight` [B, 1, S, S]; `seed` []."""
         rows = shuffled(len(self.portraits), self.settings.loop.batch, index, self.seed)
         rng = batch_rng(self.seed, index)
-        image = _to_tensor(self.portraits.images[rows])
-        detail = _detail(self.portraits.masks[rows])
+        image = to_tensor(self.portraits.images[rows])
+        detail = region_union(self.portraits.masks[rows], DETAILS)
         mirrored = torch.from_numpy(rng.random(len(rows)) < 0.5)[:, None, None, None]
         gain = 1 + self.settings.brightness_jitter * torch.from_numpy(rng.uniform(-1, 1, len(rows))).float()
         image = torch.where(mirrored, image.flip(-1), image)
@@ -129,24 +128,23 @@ class VaeObjective:
         errors: dict[str, list[float]] = {"psnr": [], "psnr_face": [], "psnr_detail": []}
         shown: list[Tensor] = []
         for rows in batches(min(len(self.validation), 256), 32):
-            image = _to_tensor(self.validation.images[rows])
+            image = to_tensor(self.validation.images[rows])
             decoded = vae.decode(vae.encode(image.to(device)).latent_dist.mean).sample.cpu().clamp(-1, 1)
             error = ((decoded - image) / 2).square().mean(1, keepdim=True)
-            face = torch.from_numpy(self.validation.masks[rows][:, REGIONS.index("face_shape")]).float()[:, None] / 255
+            masks = self.validation.masks[rows]
+            face, detail = region_union(masks, ["face_shape"]), region_union(masks, DETAILS)
             areas = {
                 "psnr": torch.ones_like(error),
                 "psnr_face": F.interpolate(face, size=error.shape[-2:], mode="bilinear"),
-                "psnr_detail": F.interpolate(
-                    _detail(self.validation.masks[rows]), size=error.shape[-2:], mode="bilinear"
-                ),
+                "psnr_detail": F.interpolate(detail, size=error.shape[-2:], mode="bilinear"),
             }
             for name, area in areas.items():
-                mse = (error * area).sum((1, 2, 3)) / area.sum((1, 2, 3)).clamp(min=1e-6)
+                size = area.sum((1, 2, 3))
+                mse = (error * area).sum((1, 2, 3))[size > 1] / size[size > 1]
                 errors[name] += (-10 * mse.clamp(min=1e-10).log10()).tolist()
-            if len(shown) < 1:
+            if not shown:
                 shown = [image[:SHEET_PORTRAITS], decoded[:SHEET_PORTRAITS]]
-        sheet = rearrange(torch.stack(shown), "r n c h w -> (r h) (n w) c")
-        pixels = ((sheet + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+        pixels = rearrange(to_pixels(torch.cat(shown)), "(r n) h w c -> (r h) (n w) c", r=2)
         return Evaluation(
             {name: float(np.mean(values)) for name, values in errors.items()}, pixels.repeat(3, 0).repeat(3, 1)
         )
@@ -156,7 +154,7 @@ class VaeObjective:
         vae: Any = modules["vae"]
         device = next(vae.parameters()).device
         means = [
-            vae.encode(_to_tensor(self.validation.images[rows]).to(device)).latent_dist.mean
+            vae.encode(to_tensor(self.validation.images[rows]).to(device)).latent_dist.mean
             for rows in batches(min(len(self.validation), 256), 32)
         ]
         vae.register_to_config(scaling_factor=round(float(1 / torch.cat(means).std()), 5))
@@ -191,14 +189,3 @@ class VaeObjective:
             "generator": -active * trick.mean(),
             "discriminator": 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean()),
         }
-
-
-def _to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 [B, H, W, 3] to float32 [B, 3, H, W] in [-1, 1]."""
-    return rearrange(torch.from_numpy(np.ascontiguousarray(images)), "b h w c -> b c h w").float() / 127.5 - 1
-
-
-def _detail(masks: NDArray[np.uint8]) -> Tensor:
-    """uint8 [B, R, G, G] to the union of the regions that must be sharp, float32 [B, 1, G, G] in [0, 1]."""
-    chosen = masks[:, [REGIONS.index(name) for name in DETAILS]].max(1)
-    return torch.from_numpy(chosen.astype(np.float32) / 255)[:, None]

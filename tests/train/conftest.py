@@ -34,7 +34,9 @@ def drawn_cache(count: int, seed: int = 0) -> PortraitCache:
     half = count // 2
     twin = np.concatenate([np.arange(half) + half, np.arange(half), np.full(count - 2 * half, -1)]).astype(np.int32)
     changed = np.where(twin >= 0, 0, -1).astype(np.int8)
-    return PortraitCache(images, attributes, masks, np.arange(count, dtype=np.int64), twin, changed)
+    return PortraitCache(
+        images, attributes, np.ones_like(attributes, bool), masks, np.arange(count, dtype=np.int64), twin, changed
+    )
 
 
 @pytest.fixture(scope="session")
