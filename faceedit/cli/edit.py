@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ import typer
 from faceedit.cli import options as o
 from faceedit.cli.asking import build_request
 from faceedit.cli.console import Console
-from faceedit.cli.files import STDIO, check_outputs, numbered, output_path
+from faceedit.cli.files import STDIO, check_outputs, check_stdout, output_path
+from faceedit.cli.output import Targets, write_result
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
 
@@ -21,24 +22,6 @@ if TYPE_CHECKING:
     from faceedit.run import Prepared
 
 SCHEMA = "faceedit.edit/1"
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The files of one result; `picture` is `None` for stdout, the others where they were not asked for."""
-
-    picture: Path | None
-    mask: Path | None
-    compare: Path | None
-
-    @property
-    def paths(self) -> tuple[Path | None, ...]:
-        """All of them."""
-        return self.picture, self.mask, self.compare
-
-    def for_seed(self, seed: int) -> Targets:
-        """The files of the variant with this seed."""
-        return Targets(*(path and numbered(path, seed) for path in self.paths))
 
 
 def register(app: typer.Typer) -> None:
@@ -113,7 +96,7 @@ def run_edit(
 ) -> None:
     """Checks the outputs, prepares and loads once, then makes and writes every variant."""
     from faceedit.backend import choose_recipe
-    from faceedit.run import edit_prepared, load_editor, plan, prepare
+    from faceedit.run import edit_prepared, load_editor, prepare
 
     if output == STDIO and variants > 1:
         raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
@@ -124,9 +107,9 @@ def run_edit(
     targets = [named if variants == 1 else named.for_seed(request.seed + k) for k in range(variants)]
     check_outputs([path for target in targets for path in target.paths], force)
     if dry_run:
-        show_plan(console, plan(request), [path for target in targets for path in target.paths])
+        show_plan(console, plan(request), [path for target in targets for path in target.paths if path])
         return
-    console.say(choice.reason)
+    console.say(f"recipe {choice.reason}{'; ' if choice.better else ''}{choice.better}")
     prepared = prepare(request, choice)
     editor = load_editor(prepared.recipe)
     for number, target in enumerate(targets):

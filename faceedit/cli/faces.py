@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from faceedit.cli import options as o
 from faceedit.cli.console import Console, columns
-from faceedit.cli.files import check_outputs, check_stdout, output_path, read_source
+from faceedit.cli.files import STDIO, check_outputs, check_stdout, output_path, read_source
+from faceedit.cli.output import pixel_bytes, write_files
 from faceedit.cli.verb import command
 from faceedit.errors import NothingToEditError
 
+if TYPE_CHECKING:
+    from faceedit.request import Bytes3, Face
+
 SCHEMA = "faceedit.faces/1"
+LINE_COLOUR = (255, 40, 90)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "faces")
     def faces(console: Console, image: o.Image, output: o.Output = None, force: o.Force = False) -> None:
-        """List the faces in a picture, numbered as --face counts them; with -o also draw them."""
+        """List faces, numbered as --face counts; -o draws them."""
         check_stdout(console, output)
         target = None if output is None else output_path(image, output, "faces")
         check_outputs([target], force)
@@ -30,4 +36,47 @@ def register(app: typer.Typer) -> None:
         picture = load_picture(read_source(image))
         found = find_faces(picture)
         if not found:
-            raise NothingToEditError("no face was found", "try a larger or upright picture, or give --mask to edit")
+            raise NothingToEditError(
+                "no face was found in the picture", "crop it closer to a face that looks at the camera"
+            )
+        if output is not None:
+            write_files(console, [(target, pixel_bytes(draw(picture.rgb, found), target))], force)
+        height, width = picture.size
+        document = {
+            "schema": SCHEMA,
+            "status": "ok",
+            "input": image,
+            "output": None if target is None else str(target),
+            "size": [width, height],
+            "faces": [
+                {
+                    "index": index,
+                    "box": [round(float(value), 1) for value in face.box],
+                    "score": round(float(face.score), 3),
+                    "quarter_turns": face.quarter_turns,
+                }
+                for index, face in enumerate(found)
+            ],
+        }
+        rows = [
+            (index, " ".join(f"{value:.0f}" for value in face.box), f"{face.score:.2f}", 90 * face.quarter_turns)
+            for index, face in enumerate(found)
+        ]
+        text = columns(rows, ("face", "box", "score", "turned"))
+        console.emit(document, None if output == STDIO else text)
+
+
+def draw(rgb: Bytes3, faces: Sequence[Face]) -> Bytes3:
+    """The picture with a numbered frame around every face; uint8 [H, W, 3]."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    page = Image.fromarray(rgb)
+    pen = ImageDraw.Draw(page)
+    width = max(2, round(max(page.size) / 400))
+    for index, face in enumerate(faces):
+        x0, y0, x1, y1 = face.box
+        pen.rectangle((x0, y0, x1, y1), outline=LINE_COLOUR, width=width)
+        font = ImageFont.load_default(max(12.0, (x1 - x0) / 8))
+        pen.text((x0 + 2 * width, y0 + width), str(index), fill=LINE_COLOUR, font=font)
+    return np.asarray(page, dtype=np.uint8)

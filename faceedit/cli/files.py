@@ -41,20 +41,21 @@ def check_stdout(console: Console, output: str | None) -> None:
         raise UsageError("-o - would write image bytes to the terminal", "send them on: … -o - > out.png")
 
 
-def output_path(image: str, output: str | None, tag: str) -> Path | None:
+def output_path(image: str, output: str | None, tag: str, suffix: str = ".png") -> Path | None:
     """Where the result of `image` goes; `None` stands for stdout.
 
     Args:
         image: the IMAGE argument.
         output: the -o option: a file, a folder that exists, "-", or `None` for `<stem>.<tag>.png` beside the input.
         tag: what the default name says about the result, e.g. the editor's name.
+        suffix: of the default name.
 
     Raises:
         UsageError: the input is stdin and no output is named.
     """
     if output == STDIO:
         return None
-    name = f"{Path(image).stem if image != STDIO else 'stdin'}.{tag}.png"
+    name = f"{Path(image).stem if image != STDIO else 'stdin'}.{tag}{suffix}"
     if output is not None:
         return Path(output) / name if Path(output).is_dir() else Path(output)
     if image == STDIO:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from faceedit.cli import options as o
+from faceedit.cli.asking import settings_of
 from faceedit.cli.console import Console, columns
+from faceedit.cli.userfile import user_file
 from faceedit.cli.verb import command
+
+MARKS = {None: " ", True: "ok", False: "--"}
 
 
 def register(app: typer.Typer) -> None:
@@ -14,8 +20,63 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "doctor")
     def doctor(console: Console) -> None:
-        """Say what this machine can run and what stands in the way; uses no network."""
+        """Say what this machine can run and what stands in the way."""
+        from faceedit.doctor import diagnose
+
+        diagnosis = diagnose(user_file())
+        parts = []
+        for title, findings in diagnosis.sections.items():
+            rows = [
+                (" ", MARKS[found.ok], found.name, found.value + (f"; {found.advice}" if found.ok is False else ""))
+                for found in findings
+            ]
+            parts.append(f"{title}\n{columns(rows)}" if rows else f"{title}\n  none")
+        console.emit({"schema": "faceedit.doctor/1", **asdict(diagnosis)}, "\n\n".join(parts))
 
     @command(app, "bench")
-    def bench(console: Console, recipe: o.Recipe = None) -> None:
-        """Measure start-up, an edit's time and memory, and its ratio to the bare backbone calls it contains."""
+    def bench(
+        console: Console,
+        backend: o.Backend = "auto",
+        recipe: o.Recipe = None,
+        steps: o.Steps = None,
+        device: o.Device = "auto",
+        dtype: o.DType = "auto",
+        memory: o.Memory = "auto",
+        settings: o.Settings = None,
+        repeats: o.Repeats = 3,
+    ) -> None:
+        """Measure start-up, an edit's time and memory, and what the models alone take of it."""
+        from faceedit.bench import bench as measure
+
+        options = {
+            "backend": backend,
+            "recipe": recipe,
+            "steps": steps,
+            "device": device,
+            "dtype": dtype,
+            "memory": memory,
+            "settings": settings_of(settings),
+        }
+        report = measure(options, repeats)
+        rows = [
+            ("recipe", f"{report.recipe} ({report.editor}, {report.size} px)"),
+            ("device", f"{report.device}, {report.threads} threads"),
+            ("faceedit --help", f"{report.help_seconds:.2f} s"),
+            ("imports", f"{report.import_seconds:.2f} s"),
+            ("loading the models", f"{report.load_seconds:.2f} s"),
+            ("first edit", f"{report.first_seconds:.2f} s"),
+            ("edit, models loaded", f"{report.warm_seconds:.2f} s"),
+            ("its model calls alone", f"{report.floor_seconds:.2f} s"),
+            ("ratio", f"{report.ratio:.3f}"),
+            ("model calls", ", ".join(f"{count} {name}" for name, count in report.calls.items())),
+            ("peak memory", size_text(report.peak_memory)),
+            ("device memory", size_text(report.device_memory)),
+        ]
+        console.emit({"schema": "faceedit.bench/1", **asdict(report)}, columns(rows))
+
+
+def size_text(count: int | None) -> str:
+    """Bytes in words a person reads: "1.5 GiB", "-" where unknown."""
+    if count is None:
+        return "-"
+    return f"{count / 1024**3:.2f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

@@ -7,7 +7,8 @@ import typer
 from faceedit.cli import options as o
 from faceedit.cli.asking import build_request
 from faceedit.cli.console import Console
-from faceedit.cli.files import check_outputs, check_stdout, output_path, read_source
+from faceedit.cli.files import check_outputs, check_stdout, output_path
+from faceedit.cli.output import grey_bytes, pixel_bytes, write_files
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
 
@@ -29,7 +30,6 @@ def register(app: typer.Typer) -> None:
         mask: o.MaskFile = None,
         region: o.Region = None,
         face: o.FaceIndex = None,
-        source_prompt: o.SourcePrompt = None,
         locator: o.Locator = None,
         dilate: o.Dilate = None,
         feather: o.Feather = None,
@@ -37,17 +37,18 @@ def register(app: typer.Typer) -> None:
         settings: o.Settings = None,
         force: o.Force = False,
     ) -> None:
-        """Write the mask that an edit would use, and an overlay of it on the picture."""
+        """Write the mask that an edit would use, and draw it."""
         if not prompts and not region and mask is None:
-            raise UsageError("nothing says where", 'name it with a prompt ("rosy cheeks"), --region or --mask')
+            raise UsageError("nothing says where", 'say it with a prompt ("rosy cheeks"), --region or --mask')
         check_stdout(console, output)
         target = output_path(image, output, "mask")
         if overlay is None and target is not None:
-            overlay = target.with_name(f"{target.stem}.overlay.png")
+            overlay = target.with_name(f"{target.stem}.overlay{target.suffix}")
         check_outputs([target, overlay], force)
         request = build_request(
             image,
-            prompts,
+            # A region needs no words; its own name stands for them, so that the walk is the same.
+            prompts or region or ["mask"],
             region=region,
             settings=settings,
             locator=locator,
@@ -55,14 +56,31 @@ def register(app: typer.Typer) -> None:
             recipe=recipe,
             mask=mask,
             face=face,
-            source_prompt=source_prompt,
             dilate=dilate,
             feather=feather,
             resize_mask=resize_mask,
         )
-        from faceedit.compare import draw_mask
-        from faceedit.images import write_atomic
-        from faceedit.record import mask_bytes
+        from faceedit import compare
         from faceedit.run import locate_mask
 
         picture, portrait, found = locate_mask(request)
+        files = [(target, grey_bytes(found.values, target))]
+        if overlay is not None:
+            files.append((overlay, pixel_bytes(compare.overlay(picture.rgb, found.values), overlay)))
+        write_files(console, files, force)
+        height, width = picture.size
+        document = {
+            "schema": SCHEMA,
+            "status": "ok",
+            "input": image,
+            "output": None if target is None else str(target),
+            "overlay": None if overlay is None else str(overlay),
+            "size": [width, height],
+            "face": [round(float(value), 1) for value in portrait.face.box],
+            "mask_origin": found.origin,
+            "mask_share": round(float(found.values.mean()), 6),
+            "warnings": list(picture.notes),
+        }
+        console.emit(document, None if target is None else str(target))
+        if overlay is not None:
+            console.say(f"overlay: {overlay}")

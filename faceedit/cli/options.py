@@ -98,7 +98,7 @@ Force = Annotated[bool, _option("--force", text="Overwrite files that exist.")]
 DryRun = Annotated[bool, _option("--dry-run", "-n", text="Say what would be done; load and write nothing.")]
 NoMetadata = Annotated[bool, _option("--no-metadata", text="Leave the record of how it was made out of the file.")]
 OriginalImage = Annotated[
-    Path | None, _option("--image", text="The picture that was edited; looked for beside OUT.", metavar="FILE")
+    str | None, _option("--image", text="The picture that was edited; looked for beside OUT.", metavar="FILE")
 ]
 
 # Data, training, evaluation
@@ -108,6 +108,8 @@ Resume = Annotated[bool, _option("--resume", text="Go on from the last checkpoin
 Attributes = Annotated[
     list[str] | None, _option("--attributes", text="Only these attributes; repeatable.", metavar="FIELD=VALUE")
 ]
+
+Repeats = Annotated[int, _option("--repeats", text="Warm edits measured; the best counts.", min=1, metavar="N")]
 
 # Shared by all verbs
 Json = Annotated[bool, _option("--json", text="One JSON object per result on stdout.")]

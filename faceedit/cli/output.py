@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faceedit.cli.console import Console
 from faceedit.cli.files import numbered
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from faceedit.request import Result
+
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "PNG": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+}
 
 
 @dataclass(frozen=True)
@@ -35,24 +47,67 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
     """Writes the picture, and the mask and the comparison where they were asked for.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or its format cannot hold the result.
     """
+    from faceedit.compare import input_mask_result
+    from faceedit.images import format_of
+    from faceedit.provenance import edited_xmp, encode_result
+
+    container = "PNG" if targets.picture is None else format_of(targets.picture)
+    files = [(targets.picture, encode_result(result, container, metadata=metadata))]
+    if targets.mask is not None:
+        files.append((targets.mask, grey_bytes(result.mask.values, targets.mask)))
+    if targets.compare is not None:
+        pixels = input_mask_result(result.picture.rgb, result.mask.values, result.rgb)
+        files.append((targets.compare, pixel_bytes(pixels, targets.compare, edited_xmp(None))))
+    write_files(console, files, force)
+
+
+def write_files(console: Console, files: Sequence[tuple[Path | None, bytes]], force: bool) -> None:
+    """Writes encoded files; the path `None` stands for stdout. The first that cannot be written ends it.
+
+    Raises:
+        OutputError: a file cannot be written; those written before it are taken away, unless `force` may have
+            replaced something by them.
+    """
+    from faceedit.errors import OutputError
     from faceedit.images import write_atomic
 
-    picture = picture_bytes(result, targets.picture, metadata)
-    files: list[tuple[Path, bytes]] = []
-    if targets.mask is not None:
-        files.append((targets.mask, grey_bytes(result, targets.mask)))
-    if targets.compare is not None:
-        files.append((targets.compare, sheet_bytes(result, targets.compare)))
-    if targets.picture is not None:
-        files.append((targets.picture, picture))
+    written: list[Path] = []
     for path, data in files:
-        write_atomic(path, data, force)
-    if targets.picture is None:
-        console.write_bytes(picture)
+        if path is None:
+            console.write_bytes(data)
+            continue
+        try:
+            write_atomic(path, data, force)
+        except OutputError:
+            for earlier in written if not force else ():
+                earlier.unlink(missing_ok=True)
+            raise
+        written.append(path)
 
 
-def picture_bytes(result: Result, path: Path | None, metadata: bool) -> bytes:
-    """The edited picture in the format that `path` asks for (PNG for stdout)."""
-    raise NotImplementedError
+def grey_bytes(values: NDArray[np.float32], path: Path | None) -> bytes:
+    """A mask, float32 [H, W] in [0, 1], as an 8-bit grey picture in the format that `path` asks for."""
+    import numpy as np
+
+    return pixel_bytes(np.round(values * 255).astype(np.uint8), path)
+
+
+def pixel_bytes(pixels: NDArray[np.uint8], path: Path | None, xmp: bytes | None = None) -> bytes:
+    """Pixels, uint8 [H, W] or [H, W, 3], in the format that `path` asks for; PNG for `None`."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from faceedit.images import format_of
+
+    container = "PNG" if path is None else format_of(path)
+    options = dict(LOSSLESS[container])
+    if xmp is not None and container == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8"))
+    elif xmp is not None and container in ("JPEG", "WEBP"):
+        options["xmp"] = xmp
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, container, **options)
+    return buffer.getvalue()
