@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceedit.errors import UsageError
-from faceedit.request import Bytes3, Float2
+from faceedit.request import Bytes3, Face, Float2
 
 _GAP = 8
 _PAPER = (255, 255, 255)
 _INK = (32, 32, 32)
+_BOX = (225, 30, 80)
 _EDIT_COLOUR = np.array([255.0, 40.0, 90.0], dtype=np.float32)
 
 
@@ -63,6 +64,21 @@ def overlay(rgb: Bytes3, mask: Float2, strength: float = 0.5) -> Bytes3:
     thickness = max(1, round(max(mask.shape) / 400))
     drawn = cv2.drawContours(np.ascontiguousarray(tinted), outlines, -1, (255, 255, 255), thickness, cv2.LINE_AA)
     return np.asarray(drawn, dtype=np.uint8)
+
+
+def draw_faces(rgb: Bytes3, faces: Sequence[Face]) -> Bytes3:
+    """The picture with a numbered box around every face, in the order given. uint8 [H, W, 3]."""
+    page = Image.fromarray(rgb)
+    pen = ImageDraw.Draw(page)
+    line = max(2, round(max(page.size) / 300))
+    font = ImageFont.load_default(max(12, round(max(page.size) / 32)))
+    for number, face in enumerate(faces):
+        pen.rectangle(face.box, outline=_BOX, width=line)
+        corner = (face.box[0] + 2 * line, face.box[1] + line)
+        pen.text(corner, str(number), fill=_PAPER, font=font, stroke_width=line, stroke_fill=_BOX)
+        for x, y in face.landmarks.values():
+            pen.ellipse((x - line, y - line, x + line, y + line), fill=_PAPER, outline=_BOX)
+    return np.array(page, dtype=np.uint8)
 
 
 def difference_map(a: Bytes3, b: Bytes3, gain: float = 4.0) -> Bytes3:

@@ -129,12 +129,22 @@ def encode_picture(
         options |= {"lossless": True, "exact": True, "method": 4} | ({"xmp": xmp} if xmp else {})
     else:
         options["compression"] = "raw"  # Pillow's compressing TIFF writer drops the EXIF details
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, **options)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot encode as {container}: {plain(error)}", "write a PNG file instead") from None
-    return buffer.getvalue()
+    return _saved(image, options)
+
+
+def encode_plain(values: NDArray[np.uint8], format: str = "PNG") -> bytes:
+    """Encode pixels alone: masks, sheets, overlays; lossless but for JPEG.
+
+    Args:
+        values: uint8 [H, W] or [H, W, 3].
+        format: "PNG", "JPEG", "WEBP" or "TIFF".
+
+    Raises:
+        OutputError: the container cannot hold the size.
+    """
+    lossless = {"lossless": True} if format == "WEBP" else {}
+    quality = {"quality": 95, "subsampling": "4:4:4"} if format == "JPEG" else {}
+    return _saved(Image.fromarray(np.ascontiguousarray(values)), {"format": format, **lossless, **quality})
 
 
 def check_frame(rgb: NDArray[Any]) -> None:
@@ -206,6 +216,15 @@ def _publish(temporary: Path, path: Path) -> None:
 
 def _exists(name: str) -> OutputError:
     return OutputError(f"{name} exists already", "add --force to replace it, or choose another name")
+
+
+def _saved(image: Image.Image, options: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, **options)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot encode as {options['format']}: {plain(error)}", "write a PNG file instead") from None
+    return buffer.getvalue()
 
 
 def _pixels(rgb: Bytes3, like: Picture) -> tuple[Image.Image, bytes | None]:
