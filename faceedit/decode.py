@@ -22,6 +22,8 @@ MAX_SIDE = 16384
 MAX_PIXELS = 89_000_000  # below the count at which Pillow itself begins to suspect a decompression bomb
 MAX_BYTES = 1 << 29
 
+_ANEW = "get or export the file again"
+
 # Pillow answers damaged data with any of these, depending on the codec and on where the damage sits.
 DECODE_ERRORS = (
     OSError,
@@ -67,11 +69,7 @@ def decode(data: bytes, name: str) -> Picture:
         notes.append(f"The file holds {frames} pictures; the first one is used.")
     exif = read_exif(image)
     kept_exif = clean_exif(exif) if exif is not None else None  # before load(), which loses a TIFF's details
-    try:
-        image.seek(0)
-        image.load()
-    except DECODE_ERRORS as error:
-        raise ImageError(f"cannot read {name}: the picture is damaged or cut off", f"decoder: {plain(error)}") from None
+    load(image, data, name)
     if exif is None:
         notes.append("The EXIF block is broken and was left out.")
     turn = _TURNS.get(exif.get(ExifTags.Base.Orientation, 1)) if exif is not None else None
@@ -86,7 +84,7 @@ def decode(data: bytes, name: str) -> Picture:
     except ImageError as error:
         raise ImageError(f"cannot read {name}: {error}", error.hint) from None
     except DECODE_ERRORS as error:
-        raise ImageError(f"cannot read {name}: its pixels do not convert", f"decoder: {plain(error)}") from None
+        raise ImageError(f"cannot read {name}: its pixels do not convert ({plain(error)})", _ANEW) from None
     xmp = _xmp(image, info)
     cleaned = clean_xmp(xmp) if xmp else None
     if xmp and cleaned is None:
@@ -117,6 +115,7 @@ def open_limited(data: bytes, name: str, min_side: int = MIN_SIDE) -> Image.Imag
         raise ImageError(f"{name} is empty", "give a PNG, JPEG, WebP or TIFF file")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -138,6 +137,23 @@ def open_limited(data: bytes, name: str, min_side: int = MIN_SIDE) -> Image.Imag
             f"the limits are {MAX_SIDE} pixels a side and {MAX_PIXELS:,} in all; scale it down or crop it",
         )
     return image
+
+
+def load(image: Image.Image, data: bytes, name: str) -> None:
+    """Decode the first frame to its last pixel, with the check sums that Pillow's PNG reader passes over.
+
+    Raises:
+        ImageError: the picture is damaged or cut off.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            if image.format == "PNG":
+                Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+            image.seek(0)
+            image.load()
+    except DECODE_ERRORS as error:
+        raise ImageError(f"cannot read {name}: the picture is damaged or cut off ({plain(error)})", _ANEW) from None
 
 
 def plain(text: object) -> str:

@@ -59,7 +59,9 @@ def read_source(source: Path | bytes) -> tuple[bytes, str]:
             raise ImageError(f"{name} is a folder, not a picture", "name one file, or use `faceedit batch`") from None
         raise ImageError(f"cannot read {name}: {error.strerror}", "check its permissions") from None
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot read {name}: {plain(error)}", "check the path") from None
+        raise ImageError(
+            f"cannot read {name}: {plain(getattr(error, 'strerror', None) or error)}", "check the path"
+        ) from None
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name} is too large: more than {MAX_BYTES >> 20} MiB", "scale it down or crop it")
     return data, name

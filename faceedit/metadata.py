@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from xml.dom import minidom
 from xml.parsers import expat
 
@@ -47,8 +48,10 @@ _STALE_NAMES = frozenset({"tiff:Orientation", "xmp:Thumbnails", "xapGImg:image"}
 def read_exif(image: Image.Image) -> Image.Exif | None:
     """The picture's EXIF block, or `None` where it has none or a broken one."""
     try:
-        exif = image.getexif()
-        exif.get_ifd(ExifTags.IFD.Exif)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            exif = image.getexif()
+            exif.get_ifd(ExifTags.IFD.Exif)
     except _EXIF_ERRORS:
         return None
     return exif

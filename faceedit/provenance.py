@@ -14,10 +14,10 @@ from xml.dom import minidom
 
 from PIL import ExifTags
 
-from faceedit.decode import DECODE_ERRORS, open_limited
+from faceedit.decode import load, open_limited
 from faceedit.errors import ImageError
 from faceedit.images import COMMENT_PREFIX, RECORD_KEY, encode_picture, read_source
-from faceedit.metadata import parse_xmp
+from faceedit.metadata import parse_xmp, read_exif
 from faceedit.request import Record, Result
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -95,13 +95,10 @@ def read_record(source: Path | bytes) -> Record:
     """
     data, name = read_source(source)
     image = open_limited(data, name)
-    try:
-        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        image.load()
-    except DECODE_ERRORS:
-        raise ImageError(f"cannot read {name}: the picture is damaged or cut off", "") from None
+    exif = read_exif(image)
+    comment = None if exif is None else exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    load(image, data, name)
     text = image.info.get(RECORD_KEY)
-    comment = exif.get(ExifTags.Base.UserComment)
     if text is None and isinstance(comment, bytes) and comment.startswith(COMMENT_PREFIX + b"{"):
         text = comment[len(COMMENT_PREFIX) :].rstrip(b"\x00").decode("ascii", "replace")
     if not isinstance(text, str):
