@@ -7,17 +7,14 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from faceedit import lexicon as lx
+from faceedit import grammar as gr
 from faceedit.lexicon import find_terms
 
 Words = tuple[str, ...]
 
 _TOKEN = re.compile(r"[,;.!?:&+/\n]|[^\s,;.!?:&+/\-\"“”„«»()\[\]{}<>*_#…=|\\~^`‐‑‒–—―]+")
 _SEPARATORS = frozenset(",;.!?:&+/\n") | {"and", "plus", "with", "but", "while", "also", "then", "or", "nor"}
-_REMOVERS = tuple(sorted((tuple(phrase.split()) for phrase in lx.REMOVERS), key=len, reverse=True))
-_PICTURES = frozenset("photo photograph picture image portrait closeup shot headshot selfie painting drawing".split())
-_UNTOUCHED = frozenset("change touch alter modify edit affect".split())
-_TRAILING = frozenset("please too instead again now thanks though".split())
+_REMOVERS = tuple(sorted((tuple(phrase.split()) for phrase in gr.REMOVERS), key=len, reverse=True))
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,7 @@ def tokenize(text: str) -> list[str]:
     text = "".join(_readable(char) for char in unicodedata.normalize("NFC", text))
     text = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
     text = re.sub(r"\bw/o\b", "without", re.sub(r"\bmake[- ]up\b", "makeup", text))
+    text = re.sub(r"\bfree (of|from)\b", "without", text)
     text = re.sub(r"\b(do|does|is|are|has|have|should)( not|n't)\b", "not", text)
     tokens = (token if token == "\n" else token.strip("'") for token in _TOKEN.findall(text))
     return [token for token in tokens if token]
@@ -62,7 +60,7 @@ def clauses(text: str) -> list[Clause]:
         marked = _removal(words)
         clause = understand(words)
         if marked:
-            verbal = " ".join(marked) in lx.VERBAL_REMOVERS
+            verbal = " ".join(marked) in gr.VERBAL_REMOVERS
         elif found and found[-1].remove and not clause.remove and _carries(before, words, verbal):
             clause = replace(clause, remove=True)
         else:
@@ -78,9 +76,11 @@ def _pieces(tokens: list[str]) -> Iterator[tuple[str, Words]]:
     """(separator before, words) for every stretch between separators."""
     before, words = "", []
     for i, token in enumerate(tokens):
-        pair = tuple(tokens[max(i - 1, 0) : i + 2]) in lx.FIXED_PAIRS
-        replacing = token == "with" and any(word in lx.REPLACERS for word in words)
-        new_part = token in ("without", "no", "wearing") and (find_terms(tuple(words)) or _is_subject(tuple(words)))
+        pair = tuple(tokens[max(i - 1, 0) : i + 2]) in gr.FIXED_PAIRS
+        replacing = token == "with" and any(word in gr.REPLACERS for word in words)
+        said = tuple(words)
+        new_part = token in ("without", "no", "wearing") and (find_terms(said) or _is_subject(said))
+        new_part = new_part and (token == "wearing" or _is_subject(said) or not _is_bare_body(said))
         if (token in _SEPARATORS and not pair and not replacing) or new_part:
             if words:
                 yield before, tuple(words)
@@ -92,7 +92,7 @@ def _pieces(tokens: list[str]) -> Iterator[tuple[str, Words]]:
 
 
 def _merge(pieces: list[tuple[str, Words]]) -> list[tuple[str, Words]]:
-    """Joins stretches that say nothing on their own ("long" + "curly hair", "red lips" + "cheeks", "hat" + "a feather")."""
+    """Joins what says nothing on its own ("long" + "curly hair", "red lips" + "cheeks", "hat" + "a feather")."""
     merged: list[tuple[str, Words]] = []
     for i, (before, words) in enumerate(pieces):
         if merged:
@@ -101,8 +101,10 @@ def _merge(pieces: list[tuple[str, Words]]) -> list[tuple[str, Words]]:
             loose = not _names_state(words) and not find_terms(words)
             after = pieces[i + 1] if i + 1 < len(pieces) else None
             backward = loose and (before == "with" or after is None or (before == "and" and after[0] != "and"))
-            shared = _is_bare_body(last) and last[0] in lx.CHANGERS and words[0] not in ("a", "an")
-            listed = _is_bare_body(words) and words[0] not in ("a", "an") and not _removal(last) and bool(find_terms(last))
+            shared = _is_bare_body(last) and last[0] in gr.CHANGERS and words[0] not in ("a", "an")
+            listed = (
+                _is_bare_body(words) and words[0] not in ("a", "an") and not _removal(last) and bool(find_terms(last))
+            )
             if loose_before or backward or shared or listed:
                 joint = before if before.isalpha() else "and"
                 merged[-1] = (last_before, (*last, joint, *words))
@@ -129,38 +131,43 @@ def _step(clause: Clause) -> Clause:
     removal = _removal(words)
     if removal and len(removal) < len(words):
         return replace(clause, words=words[len(removal) :], remove=True)
+    for k in range(1, len(words) - 1):
+        if words[k] in ("without", "no") and _is_bare_body(words[:k]):
+            part = _bare(words[:k])
+            joint = {"hair": "in", "neck": "around"}.get(part[-1], "on")
+            return replace(clause, words=(*words[k + 1 :], joint, "the", *part), remove=True)
     if words[-1] in ("off", "away") and words[0] in ("take", "cut", "wipe", "shave", "pull"):
         return replace(clause, words=words[1:-1], remove=True)
     if words[-1] in ("removed", "gone", "free") and find_terms(words[:-1]):
         return replace(clause, words=words[:-1], remove=True)
-    if words[-1] in _TRAILING:
+    if words[-1] in gr.TRAILERS:
         return replace(clause, words=words[:-1])
-    if words[0] in lx.REPLACERS:
+    if words[0] in gr.REPLACERS:
         for joint in ("with", "by", "for"):
             if joint in words[2:-1]:
                 k = words.index(joint, 2)
                 return replace(clause, words=words[k + 1 :], before=_bare(words[1:k]))
-    if words[0] in lx.CHANGERS:
+    if words[0] in gr.CHANGERS:
         return _change(clause, words[1:])
-    if words[0] in lx.ADDERS:
+    if words[0] in gr.ADDERS:
         particle = len(words) > 2 and words[1] in ("on", "in")
         return replace(clause, words=_placed(words[1 + particle :]))
-    if words[0] in lx.VERB_ADJECTIVES and find_terms(words[1:]):
-        adjective = lx.VERB_ADJECTIVES[words[0]]
+    if words[0] in gr.VERB_ADJECTIVES and find_terms(words[1:]):
+        adjective = gr.VERB_ADJECTIVES[words[0]]
         rest = _bare(words[1:])
         return clause if (adjective, *rest) == words else replace(clause, words=(adjective, *rest))
-    if words[0] in lx.VERB_STATES and words[1] in lx.PREPOSITIONS:
-        return replace(clause, words=(*lx.VERB_STATES[words[0]].split(), *words[1:]))
-    if words[0] in lx.POLITE or words[0] in lx.AUXILIARIES or words[0] in lx.PRONOUNS or words[0] in ("to", "into"):
+    if words[0] in gr.VERB_STATES and words[1] in gr.PREPOSITIONS:
+        return replace(clause, words=(*gr.VERB_STATES[words[0]].split(), *words[1:]))
+    if words[0] in gr.POLITE or words[0] in gr.AUXILIARIES or words[0] in gr.PRONOUNS or words[0] in ("to", "into"):
         return replace(clause, words=words[1:])
-    if words[0] in lx.DETERMINERS - {"a", "an"} or (words[0].endswith("'s") and words[0][:-2] in lx.PEOPLE):
+    if words[0] in gr.DETERMINERS - {"a", "an"} or (words[0].endswith("'s") and words[0][:-2] in gr.PEOPLE):
         return replace(clause, words=words[1:])
     return _ends(clause)
 
 
 def _single(clause: Clause) -> Clause:
-    if clause.words and clause.words[0] in lx.VERB_STATES and not clause.remove:
-        return replace(clause, words=tuple(lx.VERB_STATES[clause.words[0]].split()))
+    if clause.words and clause.words[0] in gr.VERB_STATES and not clause.remove:
+        return replace(clause, words=tuple(gr.VERB_STATES[clause.words[0]].split()))
     return clause
 
 
@@ -168,22 +175,27 @@ def _ends(clause: Clause) -> Clause:
     """Subjects in front, persons and receivers behind, and adjectives such as "blue eyed"."""
     words = clause.words
     for stop in range(1, min(5, len(words))):
-        if words[stop - 1] in lx.PEOPLE | {f"{who}'s" for who in lx.PEOPLE} and words[0] not in lx.PREPOSITIONS:
+        if words[stop - 1] in gr.PEOPLE | {f"{who}'s" for who in gr.PEOPLE} and words[0] not in gr.PREPOSITIONS:
             who = (*words[: stop - 1], words[stop - 1].removesuffix("'s"))
             if not any(found.term.kind != "state" for found in find_terms(who)):
                 return replace(clause, words=words[stop:], subject=clause.subject or who)
-    if words[-1] in lx.PEOPLE and find_terms(words[:-1]):
+    if words[-1] in gr.PEOPLE and find_terms(words[:-1]):
         for k in range(len(words) - 2, max(len(words) - 5, -1), -1):
             if words[k] in ("to", "from", "of", "on", "onto", "for") and k > 0:
                 return replace(clause, words=words[:k])
         return replace(clause, words=_bare(words[:-1]), subject=clause.subject or words[-1:])
-    if words[-1] in lx.SUFFIX_NOUNS:
-        return replace(clause, words=(*_bare(words[:-1]), lx.SUFFIX_NOUNS[words[-1]]))
+    if words[-1] in gr.SUFFIX_NOUNS:
+        return replace(clause, words=(*_bare(words[:-1]), gr.SUFFIX_NOUNS[words[-1]]))
     tail = next((k for k in range(1, len(words)) if words[k] in ("to", "from", "onto", "on", "of")), None)
     if tail is not None and find_terms(words[:tail]):
         rest = _bare(words[tail + 1 :])
-        onto_whole = words[tail] in ("to", "from", "onto", "of") and rest in {("face",), ("picture",), ("photo",), ("image",)}
-        onto_whom = len(rest) <= 1 and (not rest or rest[0] in lx.PRONOUNS or rest[0] in lx.PEOPLE)
+        onto_whole = words[tail] in ("to", "from", "onto", "of") and rest in {
+            ("face",),
+            ("picture",),
+            ("photo",),
+            ("image",),
+        }
+        onto_whom = len(rest) <= 1 and (not rest or rest[0] in gr.PRONOUNS or rest[0] in gr.PEOPLE)
         if onto_whole or onto_whom:
             return replace(clause, words=words[:tail])
     return clause
@@ -211,9 +223,9 @@ def _change(clause: Clause, rest: Words) -> Clause:
     bare_noun = tuple(word for word in noun[own[0].start :]) if own else _bare(noun)
     adjectives = _bare(noun[: own[0].start]) if own else ()
     replaces = bool(adjectives) or own[0].term.kind == "thing"
-    if any(term.term.kind in ("thing", "body") for term in find_terms(said)) and not said[0] in lx.PREPOSITIONS:
+    if any(term.term.kind in ("thing", "body") for term in find_terms(said)) and said[0] not in gr.PREPOSITIONS:
         return replace(clause, words=said, before=_bare(noun) if replaces else ())
-    k = next((i for i, word in enumerate(said) if word in lx.PREPOSITIONS), len(said))
+    k = next((i for i, word in enumerate(said) if word in gr.PREPOSITIONS), len(said))
     words = (*_bare(said[:k]), *bare_noun, *said[k:])
     return replace(clause, words=words, before=(*adjectives, *bare_noun) if adjectives else ())
 
@@ -228,14 +240,14 @@ def _placed(words: Words) -> Words:
 
 
 def _bare(words: Words) -> Words:
-    while words and (words[0] in lx.DETERMINERS or words[0].removesuffix("'s") in lx.PEOPLE and words[0].endswith("'s")):
+    while words and (words[0] in gr.DETERMINERS or (words[0].endswith("'s") and words[0][:-2] in gr.PEOPLE)):
         words = words[1:]
     return words
 
 
 def _without_frame(words: Words) -> Words:
     """ "a photo of a woman" -> "a woman"."""
-    if "of" in words and any(word in _PICTURES for word in words[: words.index("of")]):
+    if "of" in words and any(word in gr.PICTURES for word in words[: words.index("of")]):
         return words[words.index("of") + 1 :]
     return words
 
@@ -244,22 +256,26 @@ def _is_subject(words: Words) -> bool:
     words = _without_frame(words)
     if _bare(words) == ("face",):
         return True
-    return bool(words) and words[-1] in lx.PEOPLE and words[0] in lx.DETERMINERS | lx.PEOPLE
+    return bool(words) and words[-1] in gr.PEOPLE and words[0] in gr.DETERMINERS | gr.PEOPLE
 
 
 def _is_bare_body(words: Words) -> bool:
-    while words and words[0] in lx.CHANGERS | lx.DETERMINERS:
+    while words and words[0] in gr.CHANGERS | gr.DETERMINERS:
         words = words[1:]
     found = find_terms(words)
-    return len(found) == 1 and found[0].term.kind == "body" and (found[0].start, found[0].stop) == (0, len(words))
+    return (
+        len(found) == 1
+        and found[0].term.kind in ("body", "whole")
+        and (found[0].start, found[0].stop) == (0, len(words))
+    )
 
 
 def _names_state(words: Words) -> bool:
-    return any(word in lx.VERB_STATES for word in words)
+    return any(word in gr.VERB_STATES for word in words)
 
 
 def _asks_to_keep(words: Words) -> bool:
-    return words[0] in lx.KEEPERS or (words[0] == "not" and len(words) > 1 and words[1] in _UNTOUCHED)
+    return words[0] in gr.KEEPERS or (words[0] == "not" and len(words) > 1 and words[1] in gr.TOUCHES)
 
 
 def _removal(words: Words) -> Words:
@@ -272,7 +288,10 @@ def _removal(words: Words) -> Words:
 
 def _carries(before: str, words: Words, verbal: bool) -> bool:
     """Whether a removal goes on to the next member of a list."""
-    if words[0] in lx.ADDERS | lx.CHANGERS | lx.VERB_STATES.keys() | lx.VERB_ADJECTIVES.keys() | lx.AUXILIARIES | lx.REPLACERS:
+    if (
+        words[0]
+        in gr.ADDERS | gr.CHANGERS | gr.VERB_STATES.keys() | gr.VERB_ADJECTIVES.keys() | gr.AUXILIARIES | gr.REPLACERS
+    ):
         return False
     if before in ("or", "nor"):
         return True

@@ -1,7 +1,7 @@
 """The upright face frame that region templates live in, and where it lies in a picture.
 
-In the frame the eyes are at (-0.5, 0) and (0.5, 0) and the middle of the mouth is at (0, 1): x counts eye distances from the
-midline, y counts eye-to-mouth distances down from the eye line.
+In the frame the eyes are at (-0.5, 0) and (0.5, 0) and the middle of the mouth is at (0, 1): x counts eye distances
+from the midline, y counts eye-to-mouth distances down from the eye line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RIGHT = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
 
 
 def frame_to_picture(face: Face) -> Matrix:
-    """Affine map from frame coordinates to picture pixels, by the landmarks where eyes and mouth are known, else by the box.
+    """Affine map from frame coordinates to picture pixels, by eyes and mouth where they are known, else by the box.
 
     Returns:
         float64 [2, 3]; columns are the pixel steps of one frame unit right, one down, and the point between the eyes.

@@ -47,7 +47,8 @@ def symmetric(*right: tuple[float, float]) -> Outline:
 
 
 FACE = symmetric(
-    (0.0, -1.37), (0.62, -1.30), (0.98, -0.92), (1.10, -0.45), (1.14, 0.08), (1.10, 0.5), (0.92, 0.94), (0.52, 1.36), (0.0, 1.5)
+    (0.0, -1.37), (0.62, -1.30), (0.98, -0.92), (1.10, -0.45), (1.14, 0.08), (1.10, 0.5), (0.92, 0.94),
+    (0.52, 1.36), (0.0, 1.5),
 )  # fmt: skip
 LOWER_FACE = symmetric((1.16, 0.2), (1.10, 0.6), (0.95, 1.0), (0.62, 1.42), (0.0, 1.64))
 NECK = symmetric((0.55, 1.3), (0.66, 2.2), (0.0, 2.4))
@@ -55,14 +56,18 @@ HAIR = symmetric((0.0, -2.0), (0.8, -1.86), (1.35, -1.3), (1.6, -0.4), (1.75, 0.
 FACE_INSIDE = symmetric((0.0, -0.85), (0.6, -0.8), (0.88, -0.4), (0.98, 0.2), (0.9, 0.9), (0.9, 2.3), (0.0, 2.3))
 EYE = ellipse(0.5, 0.0, 0.36, 0.22, mirrored=True)
 EYE_OPENING = ellipse(0.5, 0.0, 0.29, 0.15, mirrored=True)
-BROW = Outline(((0.16, -0.28), (0.42, -0.5), (0.72, -0.5), (0.95, -0.26), (0.9, -0.2), (0.6, -0.3), (0.2, -0.18)), mirrored=True)
+BROW = Outline(
+    ((0.16, -0.28), (0.42, -0.5), (0.72, -0.5), (0.95, -0.26), (0.9, -0.2), (0.6, -0.3), (0.2, -0.18)), mirrored=True
+)
 LIPS = ellipse(0.0, 1.0, 0.47, 0.22)
 MOUTH = ellipse(0.0, 1.02, 0.52, 0.28)
 NOSE = symmetric((0.0, -0.15), (0.12, -0.12), (0.17, 0.3), (0.36, 0.56), (0.32, 0.76), (0.0, 0.82))
 CHEEK = ellipse(0.66, 0.6, 0.4, 0.34, mirrored=True)
 UNDER_EYE = ellipse(0.5, 0.24, 0.38, 0.17, mirrored=True)
 FOREHEAD = symmetric((0.0, -1.3), (0.6, -1.22), (0.92, -0.85), (0.98, -0.45), (0.0, -0.4))
-HAIRLINE = symmetric((0.0, -1.55), (0.7, -1.45), (1.12, -0.95), (1.2, -0.4), (0.98, -0.4), (0.86, -0.78), (0.5, -0.98), (0.0, -1.02))
+HAIRLINE = symmetric(
+    (0.0, -1.55), (0.7, -1.45), (1.12, -0.95), (1.2, -0.4), (0.98, -0.4), (0.86, -0.78), (0.5, -0.98), (0.0, -1.02)
+)
 GLASSES = symmetric((0.0, -0.2), (0.2, -0.34), (0.55, -0.38), (0.9, -0.34), (1.22, -0.16), (1.22, 0.04), (0.96, 0.1), (0.86, 0.34), (0.5, 0.44), (0.18, 0.34), (0.1, 0.05), (0.0, 0.02))  # fmt: skip  # noqa: E501
 HAT = symmetric((0.0, -2.35), (0.7, -2.25), (1.25, -1.7), (1.4, -1.0), (1.42, -0.6), (0.8, -0.68), (0.0, -0.72))
 EAR = ellipse(1.2, 0.12, 0.18, 0.36, mirrored=True)
@@ -101,9 +106,9 @@ SHAPES: dict[str, Shape] = {
 
 @lru_cache(maxsize=64)
 def region_raster(region: str) -> Float2:
-    """A region drawn on the frame's raster: float32 [RASTER, RASTER] in [0, 1], edges soft over a raster pixel; read-only."""
+    """A region drawn on the frame's raster: float32 [RASTER, RASTER] in [0, 1], soft at the edge; read-only."""
     shape = SHAPES[region]
-    values = np.clip(_drawn(shape.fill) - _drawn(shape.cut), 0.0, 1.0).astype(np.float32)
+    values: Float2 = np.clip(_drawn(shape.fill) - _drawn(shape.cut), 0.0, 1.0).astype(np.float32)
     values.flags.writeable = False
     return values
 
@@ -117,4 +122,4 @@ def _drawn(outlines: tuple[Outline, ...]) -> Float2:
         for sign in (1, -1) if outline.mirrored else (1,):
             pixels = (points * (sign, 1) / HALF_SPAN + 1) * RASTER / 2 - 0.5
             cv2.fillPoly(image, [np.round(pixels * 2**_SHIFT).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
-    return image.astype(np.float32) / 255
+    return np.asarray(image / 255, dtype=np.float32)

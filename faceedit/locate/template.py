@@ -27,7 +27,9 @@ class TemplateLocator:
             raise UsageError("the edit names no place on the face", "give --region NAME or --mask FILE")
         values = place(edit.regions, portrait.face, portrait.picture.size)
         if not values.any():
-            raise NothingToEditError(f"{', '.join(edit.regions)}: outside the picture", "choose another face or give --mask FILE")
+            raise NothingToEditError(
+                f"{', '.join(edit.regions)}: outside the picture", "choose another face or give --mask FILE"
+            )
         return Mask(values, f"template: {', '.join(edit.regions)}")
 
 
