@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faceedit.errors import UsageError
-from faceedit.recipe import Recipe, load_recipe
+from faceedit.recipe import load_recipe
+from faceedit.recipe_schema import Recipe
 from faceedit.request import Request
 
 # Best first. The last one of each backend is bundled and always there.
@@ -53,7 +54,8 @@ def choose_recipe(request: Request) -> Choice:
         recipe = load_recipe(request.recipe, settings)
         if request.backend not in ("auto", recipe.editor):
             raise UsageError(
-                f"recipe {request.recipe} runs {recipe.editor}, not {request.backend}", "leave out --backend or --recipe"
+                f"recipe {request.recipe} runs {recipe.editor}, not {request.backend}",
+                "leave out --backend or --recipe",
             )
         return Choice(recipe, f"{recipe.name}, as asked for")
     if request.backend != "auto" and request.backend not in RECIPES:

@@ -6,8 +6,11 @@ import base64
 import binascii
 import hashlib
 import io
+import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +18,9 @@ from numpy.typing import NDArray
 
 from faceedit import __version__
 from faceedit.errors import ImageError, UsageError
-from faceedit.recipe import Recipe, recipe_from, recipe_values
+from faceedit.models.manifest import digest
+from faceedit.recipe import recipe_from, recipe_values
+from faceedit.recipe_schema import Recipe, Weights
 from faceedit.request import Mask, Record, Request
 
 if TYPE_CHECKING:
@@ -82,6 +87,24 @@ def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -
     return Record(data)
 
 
+def weights_hashes(weights: Weights) -> dict[str, str]:
+    """File -> sha256 of the weight files of a recipe; hashes on record are taken, the others are computed once."""
+    if weights.kind == "random":
+        return {}
+    from faceedit.models.places import weights_folder
+
+    folder = weights_folder(weights)
+    files = sorted(folder.rglob("*.safetensors"))
+    return {path.relative_to(folder).as_posix(): _sha256(path, path.stat().st_mtime_ns) for path in files}
+
+
+@cache
+def _sha256(path: Path, _modified: int) -> str:
+    # The Hugging Face cache names a large file by its SHA-256; hashing 4 GB anew for every process would cost seconds.
+    name = path.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else digest(path)
+
+
 def package_version(name: str) -> str:
     """Installed version of a distribution, or "absent" (OpenCV, for one, comes under several names)."""
     try:
@@ -100,7 +123,9 @@ def replay_of(record: Record, image: bytes) -> Replay:
     data = record.data
     try:
         if data["schema"] != SCHEMA:
-            raise ImageError(f"the record has schema {data['schema']!r}; this version reads {SCHEMA}", "update faceedit")
+            raise ImageError(
+                f"the record has schema {data['schema']!r}; this version reads {SCHEMA}", "update faceedit"
+            )
         if hashlib.sha256(image).hexdigest() != data["input"]["sha256"]:
             raise UsageError("this is not the picture that the result was made from", "give the original with --image")
         request = Request(
@@ -117,7 +142,7 @@ def replay_of(record: Record, image: bytes) -> Replay:
             from PIL import Image
 
             with Image.open(io.BytesIO(base64.b64decode(png, validate=True)), formats=("PNG",)) as opened:
-                mask = Mask(np.asarray(opened.convert("L"), dtype=np.float32) / 255, "file")
+                mask = Mask(np.asarray(opened.convert("L"), dtype=np.float32) / np.float32(255), "file")
         return Replay(request, recipe_from(data["recipe"], "the record"), mask)
     except (KeyError, TypeError, AttributeError, binascii.Error, OSError) as error:
         raise ImageError(f"the embedded record is damaged ({error})", "it cannot be replayed") from error

@@ -10,14 +10,16 @@ import numpy as np
 
 from faceedit import faces, masks
 from faceedit.backend import Choice, choose_recipe
+from faceedit.crop import PasteMode
 from faceedit.errors import NothingToEditError
 from faceedit.images import check_frame, load_picture
-from faceedit.locate.base import make_locator
+from faceedit.locate.base import build_locator
 from faceedit.prompts import parse
-from faceedit.recipe import Recipe
-from faceedit.record import make_record
+from faceedit.recipe_schema import Recipe
+from faceedit.record import make_record, weights_hashes
 from faceedit.regions import region_name
 from faceedit.request import AttributePhrase, EditText, Float2, Mask, Picture, Portrait, Request, Result
+from faceedit.wordings import for_vocabulary
 
 if TYPE_CHECKING:
     from faceedit.editors.base import Editor, Step
@@ -74,9 +76,9 @@ def find_mask(
         found = Mask(user_mask, "file")
     elif regions:
         phrase = AttributePhrase(text=" ".join(regions), regions=tuple(region_name(name) for name in regions))
-        found = make_locator("template").locate(portrait, replace(text, phrases=(phrase,)))
+        found = build_locator("template").locate(portrait, replace(text, phrases=(phrase,)))
     else:
-        found = make_locator(recipe.locator.name).locate(portrait, text)
+        found = build_locator(recipe.locator.name).locate(portrait, text)
     values = masks.convex_hull(found.values) if recipe.locator.hull else found.values
     x0, y0, x1, y1 = portrait.crop
     values = masks.dilate(values, recipe.locator.dilate * (x1 - x0))
@@ -151,7 +153,7 @@ def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progr
 
     recipe, portrait = prepared.recipe, prepared.portrait
     # 5. invert and edit
-    pixels = faces.crop_pixels(portrait, editor.size).astype(np.float32) / 255
+    pixels = np.asarray(faces.crop_pixels(portrait, editor.size), dtype=np.float32) / np.float32(255)
     crop_mask = faces.crop_mask(prepared.mask.values, portrait, editor.size)
     trajectory = editor.invert(pixels, prepared.text.source)
     generator = torch.Generator().manual_seed(request.seed)
@@ -162,11 +164,12 @@ def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progr
             progress(step)
     edited = editor.decode(latents)
     check_frame(edited)
-    reconstructed = editor.decode(trajectory.latents) if recipe.paste.mode == "change" else None
+    mode: PasteMode = "change" if recipe.paste.mode == "change" else "full"
+    reconstructed = editor.decode(trajectory.latents) if mode == "change" else None
     # 6. paste back
     side = portrait.crop[2] - portrait.crop[0]
     soft = masks.feather(prepared.mask.values, recipe.paste.feather * side)
-    rgb = faces.paste_back(prepared.picture.rgb, portrait, edited, soft, recipe.paste.mode, reconstructed)
+    rgb = faces.paste_back(prepared.picture.rgb, portrait, edited, soft, mode, reconstructed)
     warnings = prepared.warnings
     changed = np.abs(rgb.astype(np.int16) - prepared.picture.rgb)[soft > 0].mean()
     if changed < 0.5:
@@ -181,3 +184,67 @@ def locate_mask(request: Request) -> tuple[Picture, Portrait, Mask]:
     side = prepared.portrait.crop[2] - prepared.portrait.crop[0]
     soft = masks.feather(prepared.mask.values, prepared.recipe.paste.feather * side)
     return prepared.picture, prepared.portrait, Mask(soft, prepared.mask.origin)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an edit would do, for `--dry-run`.
+
+    Attributes:
+        recipe: name of the recipe, and `reason` why it was taken.
+        editor: the editing method.
+        device: device, `dtype` precision and `memory` preset that the models would run with.
+        weights: where the weights come from, `weight_bytes` their size on disk; 0 where they are random.
+        steps: denoising steps that would be run, on a crop of `size` pixels.
+        source: the sentence that describes the portrait; `target` and `negative` those that guide the edit.
+        mask_origin: where the mask comes from, `mask_share` the share of the picture that it covers.
+    """
+
+    recipe: str
+    reason: str
+    editor: str
+    device: str
+    dtype: str
+    memory: str
+    weights: str
+    weight_bytes: int
+    steps: int
+    size: int
+    source: str
+    target: str
+    negative: str
+    mask_origin: str
+    mask_share: float
+
+
+def plan(request: Request) -> Plan:
+    """Go through steps 1 to 4 and say what the rest would do; weights are looked for and not loaded.
+
+    Raises:
+        FaceEditError: whatever would stop the edit itself before it starts.
+    """
+    from faceedit.models.places import weights_folder
+    from faceedit.models.plan import device_plan
+
+    prepared = prepare(request)
+    recipe = prepared.recipe
+    placed = device_plan(recipe.device)
+    random = recipe.weights.kind == "random"
+    files = [] if random else list(weights_folder(recipe.weights).rglob("*.safetensors"))
+    return Plan(
+        recipe=recipe.name,
+        reason=prepared.choice.reason,
+        editor=recipe.editor,
+        device=str(placed.device),
+        dtype=str(placed.dtype).removeprefix("torch."),
+        memory=placed.memory,
+        weights=recipe.weights.path or recipe.weights.repository or "random",
+        weight_bytes=sum(path.stat().st_size for path in files),
+        steps=max(1, round(recipe.sampling.steps * recipe.sampling.strength)),
+        size=recipe.size,
+        source=prepared.text.source,
+        target=prepared.text.target,
+        negative=prepared.text.negative,
+        mask_origin=prepared.mask.origin,
+        mask_share=float(prepared.mask.values.mean()),
+    )

@@ -58,7 +58,8 @@ class InpaintEditor:
 
         def denoise(z: Tensor, t: Tensor) -> Tensor:
             eps = backbone.predict_noise(torch.cat([z, z]), t, text, extra)
-            return guided(*eps.chunk(2), scale=self.sampling.guidance)
+            uncond, cond = eps.chunk(2)
+            return guided(uncond, cond, self.sampling.guidance)
 
         z = z0
         for i, z in enumerate(blended_latents(denoise, z0, m, schedule, noise)):
