@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from faceedit import masks
 from faceedit.evaluate.tasks import EditTask
-from faceedit.recipe import Recipe
+from faceedit.recipe_schema import Recipe
 from faceedit.request import Float2
 
 DILATION = 0.03

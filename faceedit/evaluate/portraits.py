@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from faceedit.backend import choose_recipe
 from faceedit.evaluate.report import PortraitReport, grouped, summarise
+from faceedit.evaluate.round_trips import round_trip_task, round_trips
 from faceedit.evaluate.runner import Findings, Progress, Setup, run_edits
 from faceedit.evaluate.scorers import bundled_clip, bundled_judge
 from faceedit.evaluate.tasks import make_tasks
@@ -31,6 +33,7 @@ def evaluate(
     memory: str = "auto",
     settings: Mapping[str, str] | None = None,
     samples: int = 0,
+    trips: int = 0,
     progress: Progress | None = None,
 ) -> PortraitReport:
     """Run an editor over rendered portraits and score it against the truth. `docs/evaluation.md` defines every score.
@@ -45,6 +48,7 @@ def evaluate(
         split: "held-out" for reports, "validation" for tuning.
         size: side of the portraits in pixels.
         samples: how many of the first edits to keep as pictures for a sheet.
+        trips: how many round trips with glasses to make on one portrait; see `round_trips`.
         progress: called with (edits done, count).
 
     Raises:
@@ -65,7 +69,10 @@ def evaluate(
     choice = choose_recipe(request)
     setup = Setup(choice, load_editor(choice.recipe), bundled_judge(), bundled_clip(), locator)
     findings = run_edits(setup, tasks, count, samples, progress)
-    return make_report(setup, findings, wordings=wordings, split=split, seed=seed, size=size)
+    report = make_report(setup, findings, wordings=wordings, split=split, seed=seed, size=size)
+    if trips < 1:
+        return report
+    return replace(report, round_trips=round_trips(setup, round_trip_task(seed, split, size), trips))
 
 
 def make_report(setup: Setup, findings: Findings, *, wordings: str, split: str, seed: int, size: int) -> PortraitReport:
@@ -85,6 +92,7 @@ def make_report(setup: Setup, findings: Findings, *, wordings: str, split: str, 
         by_kind=grouped(edits, "kind"),
         references={name: summarise(findings.edits[name]) for name in ("identity", "truth")},
         rejected=findings.rejected,
+        not_understood=tuple(findings.not_understood),
         judge_accuracy=float(np.mean([hit for row in hits.values() for hit in row])),
         judge_field_accuracy={name: float(np.mean(row)) for name, row in hits.items()},
         edits=tuple(edits),

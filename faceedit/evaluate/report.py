@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,28 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class RoundTrips:
+    """What was left of one portrait after every trip.
+
+    Attributes:
+        seed: seed of the portrait, which wears no glasses.
+        ssim: structural similarity to the start after each trip, over the whole picture.
+        ssim_inside: the same, over the pixels inside the mask, where all of the damage is.
+        added, removed: share of trips on which the judge saw the glasses come, and go again. An editor that does
+            nothing keeps an SSIM of 1, so the SSIM counts only together with these two.
+        outside_max_abs_diff: between the start and the end, in grey levels of 255, where the feathered masks are 0.
+    """
+
+    seed: int
+    trips: int
+    ssim: tuple[float, ...]
+    ssim_inside: tuple[float, ...]
+    added: float
+    removed: float
+    outside_max_abs_diff: int
+
+
+@dataclass(frozen=True)
 class PortraitReport:
     """One run of `eval portraits`.
 
@@ -109,9 +131,11 @@ class PortraitReport:
         references: "identity" (nothing done) and "truth" (the counterfactual pasted), by the same code on the same
             edits.
         rejected: portraits passed over because the counterfactual's change could not be seen.
+        not_understood: prompts that the walk refused; they are in no figure.
         judge_accuracy, judge_field_accuracy: the judge against the true labels on the plain renders of this run.
         edits: every single edit.
         samples: the first edits as pictures, for `evaluate.sheet`.
+        round_trips: where they were asked for.
     """
 
     backend: str
@@ -126,10 +150,12 @@ class PortraitReport:
     by_kind: dict[str, Figures]
     references: dict[str, Figures]
     rejected: int
+    not_understood: tuple[str, ...]
     judge_accuracy: float
     judge_field_accuracy: dict[str, float]
     edits: tuple[EditScore, ...]
     samples: tuple[Sample, ...] = field(default=(), repr=False)
+    round_trips: RoundTrips | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One flat object of plain JSON values; undefined scores are null, pictures are left out."""
@@ -144,9 +170,8 @@ class PortraitReport:
             "seed": self.seed,
             "size": self.size,
         }
-        rest = ("by_attribute", "by_kind", "references", "rejected", "judge_accuracy", "judge_field_accuracy", "edits")
-        whole = {item.name: getattr(self, item.name) for item in fields(self) if item.name in rest}
-        return head | asdict(self.figures) | {name: _plain(value) for name, value in whole.items()}
+        names = [item.name for item in fields(self) if item.name not in (*head, "figures", "samples")]
+        return head | asdict(self.figures) | {name: _plain(getattr(self, name)) for name in names}
 
 
 def summarise(edits: Sequence[EditScore]) -> Figures:
@@ -190,4 +215,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return asdict(value) if isinstance(value, Figures | EditScore) else value
+    return _plain(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else value

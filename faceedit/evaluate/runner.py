@@ -12,6 +12,7 @@ import numpy as np
 from faceedit import faces
 from faceedit.backend import Choice
 from faceedit.editors.base import Editor
+from faceedit.errors import UsageError
 from faceedit.evaluate import scores
 from faceedit.evaluate.places import rough_place, with_locator
 from faceedit.evaluate.report import EditScore, Sample
@@ -20,7 +21,8 @@ from faceedit.evaluate.tasks import EditTask
 from faceedit.evaluate.trivial import KnownAnswer
 from faceedit.portraits.render import Rendered
 from faceedit.prompts import for_vocabulary, parse
-from faceedit.request import Face, Picture, Portrait, Request, Result
+from faceedit.recipe_schema import Recipe
+from faceedit.request import EditText, Face, Picture, Portrait, Request, Result
 from faceedit.run import Prepared, edit_prepared, find_mask
 
 Progress = Callable[[int, int], None]
@@ -54,12 +56,14 @@ class Findings:
         hits: field -> whether the judge saw its true value, for every plain render on which it can be seen.
         samples: the first edits as pictures.
         rejected: portraits passed over because the change could not be seen.
+        not_understood: prompts that the walk refused; no edit was made of them.
     """
 
     edits: dict[str, list[EditScore]] = field(default_factory=lambda: {"editor": [], "identity": [], "truth": []})
     hits: dict[str, list[bool]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     rejected: int = 0
+    not_understood: list[str] = field(default_factory=list)
 
 
 def run_edits(
@@ -73,10 +77,18 @@ def run_edits(
         count: how many there are, for `progress`.
         samples: how many to keep as pictures.
         progress: called with (edits done, count).
+
+    Raises:
+        UsageError: no prompt was understood, or no such locator.
     """
     findings = Findings()
     for done, task in enumerate(tasks, start=1):
-        prepared, request = prepare_task(task, setup)
+        try:
+            text = words_of(task, setup.choice.recipe)
+        except UsageError:
+            findings.not_understood.append(task.phrase)
+            continue
+        prepared, request = prepare_task(task, setup, text)
         editors: dict[str, Editor] = {
             "editor": setup.editor,
             "identity": KnownAnswer(task.before.image),
@@ -95,16 +107,25 @@ def run_edits(
             findings.samples.append(Sample(task.phrase, task.before.image, *shown, task.after.image))
         if progress is not None:
             progress(done, count)
+    if not findings.edits["editor"]:
+        raise UsageError("the walk understood none of the prompts", "leave the wordings canonical")
     return findings
 
 
-def prepare_task(task: EditTask, setup: Setup) -> tuple[Prepared, Request]:
+def words_of(task: EditTask, recipe: Recipe) -> EditText:
+    """Step 2 of the walk.
+
+    Raises:
+        UsageError: the prompt is not understood.
+    """
+    text = parse([task.phrase], regions_given=True)
+    return for_vocabulary(text) if recipe.vocabulary == "portraits" else text
+
+
+def prepare_task(task: EditTask, setup: Setup, text: EditText) -> tuple[Prepared, Request]:
     """Steps 1 to 4 of the walk for a rendered portrait: it is used whole, and its face is known."""
     recipe = with_locator(setup.choice.recipe, setup.locator)
     request = Request(image=b"", prompts=(task.phrase,), recipe=recipe.name, seed=task.index)
-    text = parse(request.prompts, regions_given=True)
-    if recipe.vocabulary == "portraits":
-        text = for_vocabulary(text)
     portrait = portrait_of_render(task.before)
     place = rough_place(task, setup.locator)
     mask, warnings = find_mask(recipe, portrait, text, (), place)

@@ -56,7 +56,7 @@ class ClipPair:
 
     def images(self, pictures: Sequence[Bytes3]) -> Vector:
         """Unit embeddings, float32 [B, D], of uint8 pictures [S, S, 3] of one size."""
-        batch = np.stack(pictures).astype(np.float32) / 255
+        batch = np.stack(pictures).astype(np.float32) / np.float32(255)
         return cast(Vector, clip_image_features(self.components.vision, batch).cpu().numpy())
 
     def sentences(self, sentences: Sequence[str]) -> Vector:

@@ -73,7 +73,8 @@ def caption(report: PortraitReport) -> str:
         f"seed {report.seed}, {report.size} px, mask: {report.locator}, wordings: {report.wordings}; "
         f"pooled gain {figures.pooled_gain_db:+.2f} dB, closer to the truth in {share(figures.gain_share)}; "
         f"CLIP {clip}, directional {direction} (bundled pair); "
-        f"{report.rejected} portraits passed over, their change being invisible"
+        f"{report.rejected} portraits passed over, their change being invisible; "
+        f"{len(report.not_understood)} prompts not understood and left out"
     )
 
 

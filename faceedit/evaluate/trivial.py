@@ -25,7 +25,7 @@ class KnownAnswer:
     """
 
     def __init__(self, answer: Bytes3) -> None:
-        self.answer = _as_latents(answer.astype(np.float32) / 255)
+        self.answer = _as_latents(answer.astype(np.float32) / np.float32(255))
         self.size: int = answer.shape[0]
 
     def invert(self, pixels: Float3, source: str) -> Trajectory:
