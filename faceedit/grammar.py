@@ -73,7 +73,9 @@ COUNT_NOUNS = _words(
     "cut eyebrow cheek lip eye ear halo tongue squint gap bow clip bindi glow pout"
 )
 DETERMINERS = _words("a an the her his their my your its our this that these those some any")
-PRONOUNS = _words("he she they it i you we him her them me us himself herself themselves someone somebody")
+PRONOUNS = _words(
+    "who that which there he she they it i you we him her them me us himself herself themselves someone somebody"
+)
 PEOPLE = _words(
     "person man woman girl boy lady guy gentleman child kid baby teenager adult individual subject model "
     "people female male human portrait selfie senior grandmother grandfather actor actress"
@@ -83,7 +85,7 @@ PREPOSITIONS = _words(
     "between behind to from for into onto covering through with upon by before"
 )
 AUXILIARIES = _words(
-    "should must shall would could can will may might is are be been being was were has have having had "
+    "sees should must shall would could can will may might is are be been being was were has have having had "
     "gets get getting need needs to wear wears wearing look looks looking appear appears seem seems "
     "become becomes let also just so really now wore put got sport sporting sports he'd she'd bearing "
     "bears"
@@ -97,7 +99,7 @@ CHANGERS = _words(
 )
 REPLACERS = _words("replace swap exchange substitute")
 KEEPERS = _words("keep leave preserve retain maintain")
-PICTURES = _words("photo photograph picture image portrait closeup shot headshot selfie painting drawing")
+PICTURES = _words("photo photograph picture image portrait closeup shot headshot selfie painting drawing face")
 TOUCHES = _words("change touch alter modify edit affect")
 TRAILERS = _words("please too instead again now thanks though")
 _REMOVER_LIST = (

@@ -74,16 +74,18 @@ def clauses(text: str) -> list[Clause]:
 
 def _pieces(tokens: list[str]) -> Iterator[tuple[str, Words]]:
     """(separator before, words) for every stretch between separators."""
-    before, words = "", []
+    before, first = "", True
+    words: list[str] = []
     for i, token in enumerate(tokens):
         pair = tuple(tokens[max(i - 1, 0) : i + 2]) in gr.FIXED_PAIRS
         replacing = token == "with" and any(word in gr.REPLACERS for word in words)
         said = tuple(words)
         new_part = token in ("without", "no", "wearing") and (find_terms(said) or _is_subject(said))
-        new_part = new_part and (token == "wearing" or _is_subject(said) or not _is_bare_body(said))
+        new_part = new_part and (token == "wearing" or (first and _is_subject(said)) or not _is_bare_body(said))
         if (token in _SEPARATORS and not pair and not replacing) or new_part:
             if words:
                 yield before, tuple(words)
+                first = False
             before, words = ("and" if new_part else token), ([token] if new_part and token != "wearing" else [])
         else:
             words.append(token)
@@ -100,12 +102,17 @@ def _merge(pieces: list[tuple[str, Words]]) -> list[tuple[str, Words]]:
             loose_before = not find_terms(last) and not _names_state(last) and words[0] not in ("a", "an")
             loose = not _names_state(words) and not find_terms(words)
             after = pieces[i + 1] if i + 1 < len(pieces) else None
-            backward = loose and (before == "with" or after is None or (before == "and" and after[0] != "and"))
+            backward = loose and (
+                before == "with"
+                or after is None
+                or (before == "and" and after[0] != "and" and words[0] not in ("a", "an"))
+            )
+            detail = before == "with" and not _removal(words) and _details(last, words)
             shared = _is_bare_body(last) and last[0] in gr.CHANGERS and words[0] not in ("a", "an")
             listed = (
                 _is_bare_body(words) and words[0] not in ("a", "an") and not _removal(last) and bool(find_terms(last))
             )
-            if loose_before or backward or shared or listed:
+            if loose_before or backward or detail or shared or listed:
                 joint = before if before.isalpha() else "and"
                 merged[-1] = (last_before, (*last, joint, *words))
                 continue
@@ -152,7 +159,7 @@ def _step(clause: Clause) -> Clause:
     if words[0] in gr.ADDERS:
         particle = len(words) > 2 and words[1] in ("on", "in")
         return replace(clause, words=_placed(words[1 + particle :]))
-    if words[0] in gr.VERB_ADJECTIVES and find_terms(words[1:]):
+    if words[0] in gr.VERB_ADJECTIVES and any(found.start == 0 for found in find_terms(_bare(words[1:]))):
         adjective = gr.VERB_ADJECTIVES[words[0]]
         rest = _bare(words[1:])
         return clause if (adjective, *rest) == words else replace(clause, words=(adjective, *rest))
@@ -250,6 +257,13 @@ def _without_frame(words: Words) -> Words:
     if "of" in words and any(word in gr.PICTURES for word in words[: words.index("of")]):
         return words[words.index("of") + 1 :]
     return words
+
+
+def _details(words: Words, more: Words) -> bool:
+    """Whether what follows "with" only describes the thing before it ("earrings with pearls")."""
+    thing = [found.term for found in find_terms(words) if found.term.kind == "thing"]
+    said = [found.term for found in find_terms(more)]
+    return bool(thing and said) and all(term.kind == "mark" or term.regions == thing[-1].regions for term in said)
 
 
 def _is_subject(words: Words) -> bool:

@@ -102,7 +102,7 @@ def sentences(
     lost = [phrase.text for phrase in phrases if phrase.text not in said]
     target = _had(_described(base, states), tuple(had))
     if lost:
-        target += (" and without " if had else " without ") + _listed(lost, "or")
+        target += (", without " if had else " without ") + _listed(lost, "or")
     negative = _had(subject, gone) if gone else ""
     return EditText(phrases, source, target, negative)
 

@@ -140,9 +140,9 @@ def for_vocabulary(edit: EditText) -> EditText:
 
 def _target(phrase: AttributePhrase) -> AttributeValue | None:
     if not phrase.remove or gone_key(phrase.text):
-        found = _match(phrase.text) or (
-            _match(f"no {drop_article(lx.GONE[gone_key(phrase.text)])}") if phrase.remove else None
-        )
+        found = _match(phrase.text)
+        if found is None and phrase.remove:
+            found = _match(f"no {drop_article(lx.GONE[gone_key(phrase.text)])}")
         return found[0] if found else None
     return match_attribute(canonical(phrase))
 
@@ -161,7 +161,9 @@ def _kept_thing(phrase: AttributePhrase, thing: AttributeValue) -> str:
     """What is taken away, as typed where the vocabulary has it so, else canonical."""
     text = lx.GONE.get(gone_key(phrase.text), phrase.text)
     known = {_normal(wording) for wording in (*thing.phrases, *thing.held_out)}
-    return text if _normal(text) in known else thing.phrases[0]
+    negated = _index()[0].get(_normal(f"no {text}"))
+    named = negated is not None and is_plain(negated.field, negated.value)
+    return text if named or _normal(text) in known else thing.phrases[0]
 
 
 def _match(phrase: str) -> tuple[AttributeValue, int] | None:
@@ -187,21 +189,14 @@ def _match(phrase: str) -> tuple[AttributeValue, int] | None:
 
 def _by_content(bag: frozenset[str]) -> AttributeValue | None:
     """A value whose wording says all but harmless words of the phrase, or of whose wording the phrase is the gist."""
-    within = [
-        item
-        for item in _wordings()
-        if item.direct and frozenset(item.words) <= bag and bag - set(item.words) <= _HARMLESS
-    ]
+    direct = [item for item in _wordings() if item.direct]
+    within = [item for item in direct if frozenset(item.words) <= bag and bag - set(item.words) <= _HARMLESS]
     if within:
         return max(within, key=lambda item: len(item.words)).value
     terms = lx.find_terms(tuple(sorted(bag)))
-    if not any(found.term.kind in ("thing", "state") for found in terms):
+    if not any(found.term.kind in ("thing", "mark", "state") for found in terms):
         return None
-    around = [
-        item
-        for item in _wordings()
-        if item.direct and bag < frozenset(item.words) and ("no" in bag) == ("no" in item.words)
-    ]
+    around = [item for item in direct if bag < frozenset(item.words) and ("no" in bag) == ("no" in item.words)]
     return min(around, key=lambda item: len(item.words)).value if around else None
 
 
