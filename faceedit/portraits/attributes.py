@@ -63,9 +63,9 @@ class Attributes:
 
 # Share of the plain value; the other values of the field divide the rest evenly.
 PLAIN_SHARE = {
-    "eyebrows": 0.45, "eyes": 0.72, "expression": 0.3, "under_eyes": 0.6, "forehead": 0.6, "nose": 0.45,
-    "chin": 0.5, "ears": 0.6, "bangs": 0.6, "hairline": 0.65, "beard": 0.5, "mustache": 0.65, "lip_color": 0.45,
-    "lips": 0.45, "cheeks": 0.55, "freckles": 0.6, "eyeshadow": 0.55, "glasses": 0.5, "hat": 0.62, "earring": 0.5,
+    "eyebrows": 0.5, "eyes": 0.75, "expression": 0.26, "under_eyes": 0.6, "forehead": 0.6, "nose": 0.45,
+    "chin": 0.55, "ears": 0.65, "bangs": 0.6, "hairline": 0.65, "beard": 0.5, "mustache": 0.65, "lip_color": 0.45,
+    "lips": 0.45, "cheeks": 0.55, "freckles": 0.65, "eyeshadow": 0.55, "glasses": 0.5, "hat": 0.62, "earring": 0.5,
     "necklace": 0.5,
 }  # fmt: skip
 
@@ -129,6 +129,8 @@ def visible_fields(attributes: Attributes) -> frozenset[str]:
         hidden |= {"hairline", "bangs", "forehead"} | ({"hair_style"} if a.hair_style in ("bald", "short") else set())
     if a.bangs == "yes" and a.hair_style != "bald":
         hidden |= {"hairline", "forehead"}
+    if a.bangs == "yes" and a.hair_style != "bald" and a.expression == "surprised":
+        hidden |= {"eyebrows"}
     if a.beard == "full":
         hidden |= {"chin", "face_shape"}
     if a.beard == "goatee":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -26,27 +27,29 @@ def draw_background(canvas: Canvas, seed: int) -> None:
     hue, saturation, value = colorsys.rgb_to_hsv(*(float(c) for c in base))
     near = colorsys.hsv_to_rgb((hue + rng.uniform(-0.12, 0.12)) % 1, saturation, value * rng.uniform(0.6, 0.85))
     other = np.array(near, np.float32)
-    axis = (np.arange(canvas.size, dtype=np.float32) + 0.5) / canvas.size
+    small = 96
+    axis = (np.arange(small, dtype=np.float32) + 0.5) / np.float32(small)
     x, y = axis[None, :], axis[:, None]
     angle = rng.uniform(0, 2 * np.pi)
-    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+    along: Floats = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
     cx, cy = rng.uniform(0.2, 0.8, 2)
     mix: Floats
     if kind == 0:
-        mix = np.zeros((canvas.size, canvas.size), np.float32)
+        mix = np.zeros((small, small), np.float32)
     elif kind == 1:
         mix = np.clip(0.5 + (along - 0.5 * (np.cos(angle) + np.sin(angle))) * 0.9, 0, 1).astype(np.float32)
     elif kind == 2:
         mix = np.clip(np.hypot(x - cx, y - cy) * 1.25, 0, 1).astype(np.float32)
     elif kind == 3:
-        mix = np.zeros((canvas.size, canvas.size), np.float32)
+        mix = np.zeros((small, small), np.float32)
         for bx, by, radius in rng.uniform((0, 0, 0.12), (1, 1, 0.3), (5, 3)):
             mix += np.exp(-(((x - bx) / radius) ** 2)) * np.exp(-(((y - by) / radius) ** 2))
         mix = np.minimum(mix, 1)
     else:
         mix = (0.5 + 0.5 * np.sin(along * np.float32(rng.uniform(14, 30)))).astype(np.float32) * 0.6
     vignette = 1.02 - 0.14 * ((x - 0.5) ** 2 + (y - 0.5) ** 2) * 2
-    canvas.rgb[:] = (base + mix[..., None] * (other - base)) * vignette[..., None]
+    picture = ((base + mix[..., None] * (other - base)) * vignette[..., None]).astype(np.float32)
+    canvas.rgb[:] = cv2.resize(picture, (canvas.size, canvas.size), interpolation=cv2.INTER_LINEAR)
 
 
 def draw_clothes(canvas: Canvas, seed: int, light: Floats) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from faceedit.portraits.attributes import Attributes, stream
@@ -65,9 +66,9 @@ def draw_beard(canvas: Canvas, seed: int, g: Geometry, hair: Color, light: Float
         area = canvas.polygon(*beard_area(g), blur=0.014).within(face)
         grain = area.times(1.0)
         tint = np.minimum(base * 0.55 + np.array([0.10, 0.10, 0.12], np.float32), 0.42)
-        dots = stream(seed, BEARD).uniform(0.35, 1.0, (96, 96)).astype(np.float32)
+        dots = stream(seed, BEARD).uniform(0.25, 1.1, (96, 96)).astype(np.float32)
         u, v = (field[grain.window] for field in canvas.grid)
-        cell = dots[(np.clip(v, 0, 0.999) * 96).astype(int), (np.clip(u, 0, 0.999) * 96).astype(int)]
+        cell = cv2.remap(dots, u * 96, v * 96, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         canvas.paint(Patch(grain.y, grain.x, grain.alpha * cell), (float(tint[0]), float(tint[1]), float(tint[2])), 0.62)
     if a.beard in ("full", "goatee"):
         outline = full_outline(g) if a.beard == "full" else goatee_outline(g)

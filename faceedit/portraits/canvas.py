@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, floor
 from typing import cast
 
 import cv2
@@ -75,9 +76,9 @@ class Canvas:
         return cast("NDArray[np.float64]", array @ self.matrix[:, :2].T + self.matrix[:, 2])
 
     def _bounds(self, pixels: NDArray[np.float64], margin: float) -> tuple[int, int, int, int]:
-        low = np.clip(np.floor(pixels.min(0) - margin), 0, self.size).astype(int)
-        high = np.clip(np.ceil(pixels.max(0) + margin) + 1, low, self.size).astype(int)
-        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+        (left, top), (right, bottom) = pixels.min(0).tolist(), pixels.max(0).tolist()
+        x0, y0 = max(floor(left - margin), 0), max(floor(top - margin), 0)
+        return x0, y0, min(ceil(right + margin) + 1, self.size), min(ceil(bottom + margin) + 1, self.size)
 
     def _soften(self, alpha: NDArray[np.uint8], blur: float) -> Floats:
         sigma = blur * self.unit
@@ -119,6 +120,8 @@ class Canvas:
         reach = 2.2 * max(rx, ry)
         corners = self.to_pixels([(x - reach, y - reach), (x + reach, y - reach), (x - reach, y + reach), (x + reach, y + reach)])
         x0, y0, x1, y1 = self._bounds(corners, 0)
+        if x1 <= x0 or y1 <= y0:
+            return Patch(0, 0, np.zeros((0, 0), np.float32))
         u, v = self.grid
         du, dv = u[y0:y1, x0:x1] - np.float32(x), v[y0:y1, x0:x1] - np.float32(y)
         if angle:

@@ -12,21 +12,30 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 
-@lru_cache(maxsize=8)
-def _basis(steps: int) -> Points:
+@lru_cache(maxsize=64)
+def _spline_weights(count: int, closed: bool, steps: int) -> Points:
+    """What every control point adds to every point of the curve, [points, count]."""
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     powers = np.concatenate([np.ones_like(t), t, t**2, t**3], 1)
     # Catmull and Rom (1974), tension 1/2.
-    return powers @ (0.5 * np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1.0]]))
+    basis = powers @ (0.5 * np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1.0]]))
+    segments = count if closed else count - 1
+    weights = np.zeros((segments * steps + (not closed), count))
+    for segment in range(segments):
+        for k in range(4):
+            point = segment - 1 + k
+            point = point % count if closed else min(max(point, 0), count - 1)
+            weights[segment * steps : (segment + 1) * steps, point] += basis[:, k]
+    if not closed:
+        weights[-1, -1] = 1
+    return weights
 
 
 def spline(points: Sequence[tuple[float, float]] | Points, closed: bool = False, steps: int = 6) -> Points:
     """A Catmull-Rom curve through control points [n, 2], `steps` points a segment."""
-    p = np.asarray(points, np.float64)
-    padded = np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([p[:1], p, p[-1:]])
-    windows = np.stack([padded[i : len(padded) - 3 + i] for i in range(4)], 1)
-    curve = np.einsum("st,ntd->nsd", _basis(steps), windows).reshape(-1, 2)
-    return curve if closed else np.concatenate([curve, p[-1:]])
+    control = np.asarray(points, np.float64)
+    curve: Points = _spline_weights(len(control), closed, steps) @ control
+    return curve
 
 
 def mirrored(half: Sequence[tuple[float, float]]) -> Points:

@@ -46,7 +46,7 @@ def lid_area(g: Geometry, side: int) -> Points:
     x, y = g.eye(side)
     w = g.eye_w * 1.06
     area = spline(
-        [(x - w, y + 0.006), (x - 0.86 * w, y - 0.030), (x - 0.2 * w, y - 0.056), (x + 0.4 * w, y - 0.055), (x + 0.92 * w, y - 0.032),
+        [(x - w, y + 0.006), (x - 0.98 * w, y - 0.044), (x - 0.38 * w, y - 0.072), (x + 0.38 * w, y - 0.072), (x + 0.98 * w, y - 0.044),
          (x + w, y + 0.006), (x, y - 0.012)],
         closed=True,
     )  # fmt: skip
@@ -56,13 +56,13 @@ def lid_area(g: Geometry, side: int) -> Points:
 def draw_eyes(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes) -> None:
     """Both eyes."""
     a = attributes
-    lash = {"feminine": 0.0125, "masculine": 0.0085, "androgynous": 0.010}[a.gender]
+    lash = {"feminine": 0.0145, "masculine": 0.0070, "androgynous": 0.0100}[a.gender]
     for side in SIDES:
         x, y = g.eye(side)
         upper, lower = lids(g, side, a)
         closed = a.eyes == "closed"
         if a.eyeshadow != "none":
-            canvas.paint(canvas.polygon(lid_area(g, side), blur=0.006), SHADOWS[a.eyeshadow], 0.72)
+            canvas.paint(canvas.polygon(lid_area(g, side), blur=0.005), SHADOWS[a.eyeshadow], 0.90)
         if closed:
             lid = canvas.polygon(np.concatenate([upper, _lid_top(g, side)[::-1]]), blur=0.004)
             bulge = SHADOWS[a.eyeshadow] if a.eyeshadow != "none" else (tone[0] * 0.93, tone[1] * 0.87, tone[2] * 0.85)
@@ -71,7 +71,7 @@ def draw_eyes(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes) 
         else:
             _draw_ball(canvas, g, side, upper, lower, a)
         crease = _lid_top(g, side)
-        canvas.shade(canvas.lines([crease], 0.007, blur=0.002), (0.62, 0.50, 0.46))
+        canvas.shade(canvas.lines([crease], 0.007, blur=0.002), (0.84, 0.76, 0.73) if closed else (0.62, 0.50, 0.46))
         canvas.shade(canvas.lines([lower[2:-2]], 0.006, blur=0.002), (0.66, 0.52, 0.50))
         line = lower if closed else upper
         canvas.paint(canvas.lines([line], lash), (0.09, 0.06, 0.06), 0.92)
@@ -92,7 +92,7 @@ def _draw_ball(canvas: Canvas, g: Geometry, side: int, upper: Points, lower: Poi
     canvas.shade(canvas.blob(x + g.eye_w, y, 0.028, 0.05).within(opening), (0.82, 0.76, 0.76))
     light, rim = IRIS[a.eye_color]
     r = 0.0335
-    iy = y - 0.004
+    x, iy = x + g.gaze, y - 0.004
     canvas.paint(canvas.polygon(ellipse(x, iy, r, r)).within(opening), rim)
     canvas.paint(canvas.polygon(ellipse(x, iy, 0.80 * r, 0.80 * r), blur=0.002).within(opening), light)
     canvas.paint(canvas.blob(x, iy + 0.5 * r, 0.6 * r, 0.4 * r).within(canvas.polygon(ellipse(x, iy, 0.75 * r, 0.75 * r)).within(opening)), (1, 1, 1), 0.22)
@@ -104,7 +104,7 @@ def _draw_ball(canvas: Canvas, g: Geometry, side: int, upper: Points, lower: Poi
 
 
 def _draw_lashes(canvas: Canvas, g: Geometry, side: int, line: Points, closed: bool, a: Attributes) -> None:
-    length = {"feminine": 0.026, "masculine": 0.010, "androgynous": 0.016}[a.gender]
+    length = {"feminine": 0.030, "masculine": 0.006, "androgynous": 0.016}[a.gender]
     ends = line if side > 0 else line[::-1]
     strokes = []
     for at, lean in ((0.60, 0.35), (0.78, 0.6), (0.93, 0.9), (1.0, 1.0)):
@@ -117,7 +117,7 @@ def _draw_lashes(canvas: Canvas, g: Geometry, side: int, line: Points, closed: b
 def brow_outline(g: Geometry, side: int, attributes: Attributes, grow: float = 0.0) -> Points:
     """The outline of one eyebrow, grown by `grow` portrait units."""
     a = attributes
-    thick = {"normal": 0.0125, "thin": 0.0062, "bushy": 0.0215}[a.eyebrows] * (1.08 if a.gender == "masculine" else 0.95)
+    thick = {"normal": 0.0120, "thin": 0.0058, "bushy": 0.0220}[a.eyebrows] * (1.08 if a.gender == "masculine" else 0.95)
     lift = {"surprised": -0.034, "laugh": -0.008}.get(a.expression, 0.0)
     inner = {"frown": 0.022, "surprised": -0.008}.get(a.expression, 0.0)
     x, y = g.eye(side)[0], g.brow_y + lift
@@ -143,7 +143,7 @@ def draw_brows(canvas: Canvas, g: Geometry, hair: Color, attributes: Attributes)
         half = len(brow) // 2
         top, bottom = brow[:half], brow[half:][::-1]
         count = 13 if attributes.eyebrows == "bushy" else 8
-        reach = 0.35 if attributes.eyebrows == "bushy" else 0.0
+        reach = 0.18 if attributes.eyebrows == "bushy" else 0.0
         strokes = []
         for i in range(count):
             k = 1 + i * (half - 5) // count

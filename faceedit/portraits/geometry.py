@@ -41,6 +41,7 @@ class Geometry:
     eye_w: float
     eye_h: float
     eye_tilt: float
+    gaze: float
     brow_y: float
     brow_arch: float
     nose_y: float
@@ -59,7 +60,7 @@ class Geometry:
 
     def ear(self, side: int) -> tuple[float, float]:
         """Centre of an ear."""
-        return 0.5 + side * (self.cheek + 0.012 + 0.022 * (self.ear_scale - 1)), 0.475
+        return 0.5 + side * (self.cheek + 0.006 + 0.026 * (self.ear_scale - 1)), 0.475
 
     def lobe(self, side: int) -> tuple[float, float]:
         """Where an earring hangs."""
@@ -72,22 +73,22 @@ def geometry(seed: int, attributes: Attributes) -> Geometry:
     a, jitter = attributes, stream(seed, FACE).uniform(-1, 1, 16)
     temple, cheek, jaw, chin_w, chin_y = _SHAPES[a.face_shape]
     wide = 1 + 0.035 * jitter[0]
-    jaw *= wide * (1 + 0.04 * jitter[1]) * {"feminine": 0.95, "masculine": 1.05, "androgynous": 1.0}[a.gender]
+    jaw *= wide * (1 + 0.04 * jitter[1]) * {"feminine": 0.93, "masculine": 1.07, "androgynous": 1.0}[a.gender]
     temple, cheek, chin_w = temple * wide, cheek * wide, chin_w * (1 + 0.08 * jitter[2])
     chin_y += 0.01 * jitter[3]
     chin_w *= {"feminine": 0.94, "masculine": 1.1, "androgynous": 1.0}[a.gender]
     if a.chin == "pointed":
-        chin_w, chin_y = chin_w * 0.42, chin_y + 0.022
+        chin_w, chin_y = chin_w * 0.52, chin_y + 0.020
     if a.chin == "double":
-        chin_w *= 1.18
+        chin_w *= 1.12
     half = [
-        (0.0, 0.130), (temple * 0.56, 0.150), (temple * 0.90, 0.235), (temple, 0.340), (cheek, 0.465),
+        (0.0, 0.122), (temple * 0.46, 0.140), (temple * 0.80, 0.200), (temple * 0.965, 0.290), (temple * 1.005, 0.375), (cheek, 0.465),
         (cheek * 0.965, 0.560), (jaw, 0.660), (chin_w, chin_y - 0.026), (0.0, chin_y),
     ]  # fmt: skip
     lx, ly = stream(seed, LIGHT).uniform((-0.75, -0.75), (0.75, -0.25))
     light = np.array([lx, ly, 0.95])
     light /= np.linalg.norm(light)
-    young, fem = a.age == "young", a.gender == "feminine"
+    fem = a.gender == "feminine"
     lip = {"normal": 1.0, "full": 1.55, "thin": 0.58}[a.lips] * (1 + 0.1 * jitter[4])
     return Geometry(
         outline=mirrored(half),
@@ -98,9 +99,10 @@ def geometry(seed: int, attributes: Attributes) -> Geometry:
         eye_x=0.117 + 0.007 * jitter[5],
         eye_y=0.447,
         eye_w=0.067 * (1 + 0.07 * jitter[6]) * (1.05 if fem else 1.0),
-        eye_h=0.036 * (1 + 0.12 * jitter[7]) * (1.08 if young else 0.98) * (1.06 if fem else 0.97),
+        eye_h=0.036 * (1 + 0.12 * jitter[7]) * {"young": 1.10, "middle-aged": 1.0, "old": 0.92}[a.age] * {"feminine": 1.08, "masculine": 0.92, "androgynous": 1.0}[a.gender],
         eye_tilt=0.10 * jitter[8] + 0.05,
-        brow_y=0.369 + 0.006 * jitter[9] + (0.006 if a.gender == "masculine" else -0.003),
+        gaze=0.007 * jitter[15],
+        brow_y=0.369 + 0.006 * jitter[9] + {"feminine": -0.005, "masculine": 0.008, "androgynous": 0.0}[a.gender],
         brow_arch=0.020 * (1 + 0.5 * jitter[10]),
         nose_y=0.588 + 0.008 * jitter[11],
         nose_w=0.054 * (1 + 0.12 * jitter[12]) * {"normal": 1.0, "small": 0.68, "big": 1.42}[a.nose],
@@ -108,8 +110,8 @@ def geometry(seed: int, attributes: Attributes) -> Geometry:
         mouth_w=0.094 * (1 + 0.09 * jitter[14]),
         upper_lip=0.017 * lip,
         lower_lip=0.024 * lip,
-        neck_w=0.138 * {"feminine": 0.92, "masculine": 1.14, "androgynous": 1.0}[a.gender],
-        ear_scale={"normal": 1.0, "big": 1.6}[a.ears],
+        neck_w=0.138 * {"feminine": 0.88, "masculine": 1.16, "androgynous": 1.0}[a.gender],
+        ear_scale={"normal": 0.92, "big": 1.55}[a.ears],
         light=(float(light[0]), float(light[1]), float(light[2])),
     )
 

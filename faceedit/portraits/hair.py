@@ -65,10 +65,10 @@ def hair_tint(canvas: Canvas, patch: Patch, hair: Tress, attributes: Attributes,
         turn += np.float32(0.05 * hair.wave) * np.sin(22 * v + np.float32(hair.phase))
         at = np.clip((turn + 1.6) * (511 / 3.2), 0, 510.99)
         low = at.astype(np.int32)
-        rest = at - low
+        rest = at - low.astype(np.float32)
         texture = hair.strands[low] * (1 - rest) + hair.strands[low + 1] * rest
-    ring = np.hypot((u - np.float32(0.5 + 0.10 * hair.part)) * 0.92, v - np.float32(0.42))
-    sheen = np.exp(-(((ring - 0.285) / 0.035) ** 2)) * (1 + 2 * texture)
+    ring = np.sqrt(((u - np.float32(0.5 + 0.10 * hair.part)) * np.float32(0.92)) ** 2 + (v - np.float32(0.42)) ** 2)
+    sheen = np.exp(-(((ring - 0.285) / 0.035) ** 2)) * (1 + 2 * texture) * np.clip((0.40 - v) * 6, 0, 1)
     base = np.asarray(hair_color(hair, attributes), np.float32)
     level = (0.88 + texture)[..., None] * (0.30 + 0.70 * light[patch.window]) * np.float32(depth)
     bright = (0.10 + 0.16 * float(base.mean())) * depth
@@ -95,7 +95,7 @@ def back_outlines(g: Geometry, hair: Tress, style: str) -> list[Points]:
     elif style == "ponytail":
         s = hair.side
         x = 0.5 + s * (w + 0.015)
-        tail = [(x - s * 0.06, 0.30), (x + s * 0.055, 0.335), (x + s * 0.105, 0.50), (x + s * 0.095, 0.70), (x + s * 0.035, 0.93), (x - s * 0.015, 0.80), (x - s * 0.02, 0.55), (x - s * 0.06, 0.42)]
+        tail = [(x - s * 0.13, 0.27), (x - s * 0.02, 0.265), (x + s * 0.075, 0.335), (x + s * 0.115, 0.50), (x + s * 0.10, 0.70), (x + s * 0.030, 0.93), (x - s * 0.015, 0.80), (x - s * 0.005, 0.58), (x - s * 0.05, 0.44), (x - s * 0.13, 0.40)]
         return [spline(tail, closed=True)]
     else:
         return []
@@ -143,13 +143,14 @@ def draw_back_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attribu
     outlines = back_outlines(g, hair, attributes.hair_style)
     if not outlines:
         return
-    patch = canvas.polygon(*outlines, blur=0.002).times(clip)
+    patch = canvas.polygon(*outlines, blur=0.002)
+    patch = patch if attributes.hair_style == "ponytail" else patch.times(clip)
     canvas.paint(patch, hair_tint(canvas, patch, hair, attributes, light, 0.92))
     if attributes.hair_style != "ponytail":
         canvas.shade(canvas.blob(0.5, 0.74, 0.24, 0.24).within(patch), (0.45, 0.42, 0.42))
     else:
         s = hair.side
-        knot = canvas.polygon(ellipse(0.5 + s * (g.cheek + 0.055), 0.355, 0.020, 0.036, s * 0.3))
+        knot = canvas.polygon(ellipse(0.5 + s * (g.cheek + 0.040), 0.330, 0.019, 0.050, s * 0.25))
         canvas.paint(knot, (0.75, 0.22, 0.30))
 
 
@@ -177,7 +178,7 @@ def draw_front_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attrib
     if a.hair_style in ("medium", "long", "ponytail") and a.bangs == "no" and a.hairline == "normal":
         x = 0.5 + hair.part
         parting = spline([(x, 0.232), (x + 0.2 * hair.part, 0.165), (x + 0.3 * hair.part, 0.115)])
-        canvas.shade(canvas.lines([parting], 0.009, blur=0.003).times(clip), 0.62)
+        canvas.shade(canvas.lines([parting], 0.009, blur=0.006).times(clip), 0.66)
 
 
 def canvas_full(canvas: Canvas, patch: Patch) -> Floats:

@@ -23,7 +23,7 @@ def draw_nose(canvas: Canvas, g: Geometry, attributes: Attributes) -> None:
         flank = spline([(0.5 + side * 0.034, 0.40), (0.5 + side * (0.018 + 0.10 * w), 0.47), (0.5 + side * w * 0.62, y - 0.045 * k), (0.5 + side * w * 0.98, y - 0.012)])
         canvas.shade(canvas.lines([flank], 0.017 * k, blur=0.008), (strength, strength - 0.07, strength - 0.09))
         wing = spline([(0.5 + side * w * 0.78, y - 0.030 * k), (0.5 + side * w * 1.06, y - 0.010 * k), (0.5 + side * w * 0.92, y + 0.008 * k), (0.5 + side * w * 0.55, y + 0.008 * k)])
-        canvas.shade(canvas.lines([wing], 0.009, blur=0.0025), (0.62, 0.49, 0.45))
+        canvas.shade(canvas.lines([wing], 0.009, blur=0.0035), (0.68, 0.55, 0.51))
         canvas.shade(canvas.polygon(ellipse(0.5 + side * w * 0.46, y + 0.006 * k, 0.24 * w, 0.0085 * k, -side * 0.25), blur=0.0022), (0.36, 0.24, 0.22))
     canvas.shade(canvas.blob(0.5 - 0.02 * g.light[0], y + 0.024 * k, w * 0.85, 0.018), (0.80, 0.70, 0.66))
     base = spline([(0.5 - w * 0.34, y + 0.010 * k), (0.5, y + 0.017 * k), (0.5 + w * 0.34, y + 0.010 * k)])
@@ -35,11 +35,11 @@ def draw_nose(canvas: Canvas, g: Geometry, attributes: Attributes) -> None:
 def mouth_curves(g: Geometry, attributes: Attributes) -> tuple[Points, Points, Points, Points]:
     """Upper edge of the upper lip, its lower edge, upper edge of the lower lip, its lower edge; left to right."""
     bend, wide, gap, drop = {
-        "neutral": (0.002, 1.0, 0.0, 0.0),
-        "smile": (0.034, 1.18, 0.004, 0.004),
-        "laugh": (0.030, 1.22, 0.058, -0.010),
+        "neutral": (0.006, 1.0, 0.0, 0.0),
+        "smile": (0.038, 1.20, 0.007, 0.001),
+        "laugh": (0.030, 1.24, 0.064, -0.012),
         "frown": (-0.030, 1.0, 0.0, 0.012),
-        "surprised": (0.0, 0.62, 0.066, -0.016),
+        "surprised": (0.0, 0.66, 0.074, -0.012),
     }[attributes.expression]
     t = np.linspace(-1, 1, 25)
     w, y = g.mouth_w * wide, g.mouth_y + drop
@@ -60,7 +60,7 @@ def lip_color(tone: Color, attributes: Attributes) -> Color:
     """The colour of the lips: lipstick, or the skin's own red."""
     if attributes.lip_color != "natural":
         return LIPSTICK[attributes.lip_color]
-    return tone[0] * 0.86 + 0.02, tone[1] * 0.60 + 0.01, tone[2] * 0.62 + 0.02
+    return tone[0] * 0.85 + 0.02, tone[1] * 0.53 + 0.01, tone[2] * 0.56 + 0.02
 
 
 def draw_mouth(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes) -> None:
@@ -96,7 +96,7 @@ def draw_mouth(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes)
             row = canvas.polygon(np.concatenate([up, (teeth if a.expression == "laugh" else down)[::-1]])).within(inside)
             canvas.paint(row, (0.97, 0.96, 0.92))
         else:
-            canvas.paint(canvas.polygon(np.concatenate([up[5:-5], (teeth - (0, 0.008))[5:-5][::-1]])).within(inside), (0.95, 0.94, 0.90), 0.9)
+            canvas.paint(canvas.blob(0.5, float(down[12, 1]) - 0.004, 0.040, 0.020).within(inside), (0.72, 0.32, 0.33), 0.9)
     else:
         canvas.paint(canvas.lines([up], 0.0075, blur=0.001), (color[0] * 0.42, color[1] * 0.32, color[2] * 0.34), 0.9)
     mid = bottom[12]

@@ -131,9 +131,9 @@ class Places:
         if name == "under_eyes":
             return [bag_outline(g, s) for s in SIDES]
         if name == "pupils":
-            return [ellipse(x, y - 0.004, 0.036, 0.036) for _, x, y in both]
+            return [ellipse(x + g.gaze, y - 0.004, 0.037, 0.037) for _, x, y in both]
         if name == "eyes":
-            return [*(ellipse(x + 0.006 * s, y - 0.004, 0.098, 0.056, -s * g.eye_tilt) for s, x, y in both), *(lid_area(g, s) for s in SIDES)]
+            return [*(ellipse(x + 0.006 * s, y - 0.004, 0.098, 0.062, -s * g.eye_tilt) for s, x, y in both), *(lid_area(g, s) for s in SIDES)]
         if name == "cheeks":
             return [ellipse(0.5 + s * 0.152, 0.578, 0.088, 0.072) for s in SIDES]
         if name == "eyeglasses":

@@ -89,7 +89,7 @@ def counterfactual(
 def _working_size(size: int) -> int:
     if size >= 512:
         return size
-    return max(192, 3 * size // 2)
+    return max(128, 3 * size // 2)
 
 
 def _draw(canvas: Canvas, seed: int, g: Geometry, hair: Tress, a: Attributes) -> None:
@@ -98,12 +98,12 @@ def _draw(canvas: Canvas, seed: int, g: Geometry, hair: Tress, a: Attributes) ->
     clip: Floats | float = 1.0
     if a.hat != "none":
         u, v = canvas.grid
-        beyond = np.clip((np.abs(u - 0.5) - (g.temple + 0.046)) * 60, 0, 1)
-        clip = (1 - beyond * np.clip((0.30 - v) * 60, 0, 1)) * np.clip((v - 0.13) * 40, 0, 1)
+        room = g.temple + 0.034 + 0.34 * np.sqrt(np.maximum(v - 0.290, 0))
+        clip = np.clip((room - np.abs(u - 0.5)) * 50, 0, 1) * np.clip((v - 0.13) * 40, 0, 1)
     draw_background(canvas, seed)
     draw_clothes(canvas, seed, light)
     draw_back_hair(canvas, g, hair, a, light, clip)
-    draw_neck(canvas, g, tone, light)
+    draw_neck(canvas, g, tone, light, a.chin == "double")
     draw_collar(canvas, seed, g)
     worn.draw_necklace(canvas, g, a)
     draw_ears(canvas, g, tone, light)
@@ -125,7 +125,7 @@ def _develop(canvas: Canvas, seed: int, size: int) -> NDArray[np.uint8]:
     if canvas.size != size:
         rgb = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA)
     rng = stream(seed, NOISE)
-    exposure = rng.uniform(0.94, 1.05)
+    exposure = rng.uniform(0.96, 1.03)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32) * np.float32(rng.uniform(0.002, 0.006))
     picture: NDArray[np.uint8] = (np.clip(rgb * np.float32(exposure) + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
     return picture

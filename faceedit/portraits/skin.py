@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from faceedit.portraits.attributes import Attributes, stream
 from faceedit.portraits.backdrop import neckline
@@ -12,20 +13,20 @@ from faceedit.portraits.curves import Points, ellipse, spline
 from faceedit.portraits.geometry import FRECKLES, SKIN, Geometry
 
 TONES: dict[str, Color] = {
-    "very-light": (0.97, 0.855, 0.80),
-    "light": (0.945, 0.775, 0.675),
-    "medium": (0.865, 0.665, 0.53),
-    "tan": (0.745, 0.535, 0.395),
+    "very-light": (0.975, 0.87, 0.825),
+    "light": (0.935, 0.755, 0.645),
+    "medium": (0.85, 0.64, 0.50),
+    "tan": (0.725, 0.505, 0.365),
     "brown": (0.56, 0.375, 0.265),
-    "deep": (0.375, 0.245, 0.18),
+    "deep": (0.40, 0.265, 0.20),
 }
 SIDES = (-1, 1)
 
 
 def skin_color(seed: int, attributes: Attributes) -> Color:
     """The person's own shade of the skin tone."""
-    jitter = stream(seed, SKIN).uniform(-0.018, 0.018, 3)
-    tone = np.array(TONES[attributes.skin_tone]) * (1 + jitter + jitter.sum())
+    jitter = stream(seed, SKIN).uniform(-0.012, 0.012, 3)
+    tone = np.array(TONES[attributes.skin_tone]) * (1 + jitter)
     if attributes.age == "old":
         tone = tone * 0.93 + tone.mean() * 0.06
     return float(tone[0]), float(tone[1]), float(tone[2])
@@ -38,14 +39,14 @@ def light_field(canvas: Canvas, g: Geometry) -> Floats:
     nx, ny = (u - 0.5) / np.float32(0.36), (v - 0.46) / np.float32(0.46)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.08, 1))
     lit = np.clip(nx * g.light[0] + ny * g.light[1] + nz * g.light[2], 0, 1)
-    level = 0.56 + 0.50 * lit
+    level = 0.60 + 0.46 * lit
     warm = np.stack([level**0.88, level**1.06, level**1.16], -1).astype(np.float32)
     field: Floats = cv2.resize(warm, (canvas.size, canvas.size), interpolation=cv2.INTER_LINEAR)
     return field
 
 
-def draw_neck(canvas: Canvas, g: Geometry, tone: Color, light: Floats) -> Patch:
-    """Neck and neckline with the shadow that the chin casts; returns the neck's patch."""
+def draw_neck(canvas: Canvas, g: Geometry, tone: Color, light: Floats, double: bool) -> Patch:
+    """Neck and neckline with the shadow that the chin casts, and a double chin; returns the neck's patch."""
     w = g.neck_w
     sides = [(0.5 + w, 0.60), (0.5 + w * 0.97, 0.76), (0.5 + w * 1.05, 0.84)]
     hem = neckline(g)
@@ -58,7 +59,20 @@ def draw_neck(canvas: Canvas, g: Geometry, tone: Color, light: Floats) -> Patch:
         canvas.shade(canvas.blob(0.5 + side * w, 0.86, 0.045, 0.10).within(neck), (0.82, 0.74, 0.70))
         cord = spline([(0.5 + side * w * 0.62, 0.86), (0.5 + side * w * 0.34, 0.935)])
         canvas.shade(canvas.lines([cord], 0.010, blur=0.008).within(neck), 0.84)
+    if double:
+        roll = canvas.polygon(roll_outline(g))
+        canvas.shade(canvas.polygon(roll_outline(g) + (0, 0.010), blur=0.012).within(neck), (0.72, 0.63, 0.60))
+        canvas.paint(roll, light[roll.window] * np.float32(1.0) * np.asarray(tone, np.float32))
+        canvas.shade(canvas.polygon(g.outline + (0, 0.016), blur=0.008).within(roll), (0.62, 0.50, 0.46))
+        canvas.paint(canvas.blob(0.5 + 0.05 * g.light[0], g.chin_y + 0.042, 0.06, 0.010), (1, 0.95, 0.9), 0.16)
     return neck
+
+
+def roll_outline(g: Geometry) -> Points:
+    """The fold of skin that makes a double chin."""
+    w, low = min(0.74 * g.jaw, 0.160), g.chin_y
+    half = [(0.0, low - 0.08), (w, low - 0.060), (w * 0.92, low + 0.006), (w * 0.52, low + 0.046), (0.0, low + 0.056)]
+    return spline([*((0.5 + x, y) for x, y in half), *((0.5 - x, y) for x, y in reversed(half[1:-1]))], closed=True)
 
 
 def ear_outline(g: Geometry, side: int, scale: float | None = None) -> Points:
@@ -108,24 +122,12 @@ def draw_face(canvas: Canvas, g: Geometry, tone: Color, light: Floats, attribute
 
 
 def draw_chin(canvas: Canvas, g: Geometry, face: Patch, attributes: Attributes) -> None:
-    """The ball of the chin, and the fold of a double chin below it."""
+    """The ball of the chin."""
     low = g.chin_y
     canvas.shade(canvas.blob(0.5, g.mouth_y + 0.052, 0.045, 0.012), (0.88, 0.80, 0.77))
     canvas.paint(canvas.blob(0.5 + 0.05 * g.light[0], low - 0.036, 0.034, 0.020), (1, 0.96, 0.9), 0.13)
-    if attributes.chin == "double":
-        fold = spline([(0.385, low - 0.040), (0.44, low - 0.010), (0.5, low - 0.002), (0.56, low - 0.010), (0.615, low - 0.040)])
-        roll = canvas.polygon(np.concatenate([spline([(0.355, low - 0.045), (0.40, low + 0.018), (0.5, low + 0.050), (0.60, low + 0.018), (0.645, low - 0.045)]), fold[::-1]]))
-        canvas.paint(roll, canvas.rgb[_centre(canvas, 0.5, low - 0.03)], 0.92)
-        canvas.shade(canvas.lines([fold], 0.012, blur=0.004), (0.66, 0.54, 0.50))
-        under = spline([(0.37, low - 0.01), (0.42, low + 0.030), (0.5, low + 0.052), (0.58, low + 0.030), (0.63, low - 0.01)])
-        canvas.shade(canvas.lines([under], 0.012, blur=0.006), (0.70, 0.60, 0.56))
     if attributes.chin == "pointed":
         canvas.paint(canvas.blob(0.5, low - 0.022, 0.018, 0.018).within(face), (1, 0.96, 0.9), 0.12)
-
-
-def _centre(canvas: Canvas, x: float, y: float) -> tuple[int, int]:
-    px = np.clip(np.round(canvas.to_pixels([(x, y)])[0]), 0, canvas.size - 1).astype(int)
-    return int(px[1]), int(px[0])
 
 
 def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: Attributes) -> None:
@@ -141,7 +143,7 @@ def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: 
             under = canvas.polygon(bag_outline(g, side), blur=0.009)
             canvas.shade(under, (0.58, 0.47, 0.56))
         if a.age != "young":
-            amount = 0.80 if a.age == "old" else 0.90
+            amount = 0.70 if a.age == "old" else 0.83
             bag = spline([(ex - 0.055, ey + 0.046), (ex, ey + 0.064), (ex + 0.05, ey + 0.048)])
             fold = spline([(0.5 + side * 0.062, 0.588), (0.5 + side * 0.098, 0.625), (0.5 + side * 0.122, 0.672)])
             canvas.shade(canvas.lines([bag, fold], 0.009, blur=0.005), (amount, amount - 0.08, amount - 0.1))
@@ -150,16 +152,14 @@ def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: 
                 np.array([(ex + side * 0.078, ey + dy), (ex + side * 0.112, ey + 2.2 * dy)]) for dy in (-0.014, 0.004, 0.020)
             ]
             sag = spline([(0.5 + side * 0.128, 0.700), (0.5 + side * 0.148, 0.735), (0.5 + side * 0.140, 0.765)])
-            canvas.shade(canvas.lines([*crow, sag], 0.007, blur=0.003), (0.78, 0.68, 0.65))
+            canvas.shade(canvas.lines([*crow, sag], 0.007, blur=0.003).within(face), (0.78, 0.68, 0.65))
             canvas.shade(canvas.blob(0.5 + side * 0.165, 0.63, 0.035, 0.06).within(face), (0.90, 0.84, 0.82))
     if a.freckles == "yes":
         rng = stream(seed, FRECKLES)
-        dots = rng.normal(0, 1, (46, 2)) * (0.050, 0.030)
-        radius = rng.uniform(0.0055, 0.0095, 46)
-        dots[:20] += (-0.118, 0.0)
-        dots[20:40] += (0.118, 0.0)
-        spots = [ellipse(0.5 + x, 0.548 + y, r, r) for (x, y), r in zip(dots, radius, strict=True)]
-        canvas.shade(canvas.polygon(*spots, blur=0.0015).within(face), (0.55, 0.42, 0.36) if deep else (0.70, 0.50, 0.38))
+        dots = _scatter(rng)
+        radius = rng.uniform(0.0055, 0.0088, len(dots))
+        spots = [ellipse(x, y, r, r) for (x, y), r in zip(dots, radius, strict=True)]
+        canvas.shade(canvas.polygon(*spots, blur=0.002).within(face), (0.50, 0.40, 0.36) if deep else (0.74, 0.56, 0.43))
     if a.forehead == "wrinkled":
         lines = [
             spline([(0.5 - w, y + 0.008), (0.5 - w / 2, y - 0.004), (0.5, y + 0.004), (0.5 + w / 2, y - 0.004), (0.5 + w, y + 0.008)])
@@ -167,6 +167,16 @@ def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: 
         ]
         canvas.shade(canvas.lines(lines, 0.009, blur=0.0025), (0.66, 0.52, 0.47))
         canvas.paint(canvas.lines([line + (0, 0.009) for line in lines], 0.006, blur=0.003), (1, 0.95, 0.88), 0.16)
+
+
+def _scatter(rng: Generator) -> Points:
+    """Freckle places on both cheeks and the nose: a jittered lattice, so that they neither clump nor line up."""
+    rows, columns = np.meshgrid(np.arange(5), np.arange(13), indexing="ij")
+    places = np.stack([(columns + 0.5 * (rows % 2)).ravel() / 12.5, rows.ravel() / 4.0], 1)
+    places = (places - 0.5) * (0.40, 0.105) + (0.5, 0.558) + rng.uniform(-1, 1, places.shape) * (0.012, 0.010)
+    keep = rng.random(len(places)) < 0.66
+    keep &= np.abs(places[:, 0] - 0.5) * 0.32 + np.abs(places[:, 1] - 0.555) < 0.092
+    return places[keep]
 
 
 def bag_outline(g: Geometry, side: int) -> Points:
