@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceedit.portraits.captions import KINDS
 from faceedit.portraits.vocabulary import ATTRIBUTES, FIELDS
 from faceedit.train.augment import LIGHT, augment
 from faceedit.train.data import PortraitCache, batch_rng, batches, shuffled
@@ -21,9 +22,9 @@ from faceedit.train.settings import ClipSettings
 from faceedit.train.tensors import to_tensor
 from faceedit.train.tokenizer import load_tokenizer
 
-KINDS, KIND_SHARES = ("direct", "indirect", "subjective"), (0.7, 0.2, 0.1)
-CAPTION_SIZES = (1, 1, 2, 3, 4, 6)
-RETRIEVAL_SIZES = (8,)
+KIND_SHARES = (0.7, 0.2, 0.1)
+CAPTION_SIZES = (1, 1, 1, 2, 2, 3, 5)
+RETRIEVAL_SIZES = (6,)
 RETRIEVAL_PEOPLE = 256
 
 
@@ -95,28 +96,30 @@ class ClipObjective:
         return {"clip": pair}
 
     def batch(self, index: int) -> Batch:
-        """Pictures with one caption each, half of them beside their counterfactual twins.
+        """Pictures, some beside their counterfactual twins, with C = `captions_per_image` captions each.
 
-        `image` [B, 3, S, S]; `ids` [B, L]; `positive` [B, B], caption x picture, rows sum to 1 or more; `target` [B, F].
+        `image` [B, 3, S, S]; `ids` [C * B, L]; `positive` [C * B, B], caption x picture; `target` [B, F].
         """
         size = self.settings.loop.batch
         rng = batch_rng(self.seed, index)
         rows = self._rows(index, size)
         images, _ = augment(self.portraits.images[rows], rng, LIGHT)
         indices, visible = np.asarray(self.portraits.attributes[rows]), np.asarray(self.portraits.visible[rows])
+        changed = np.asarray(self.portraits.changed[rows])
         captions = [
             draw_caption(
                 indices[i],
                 rng,
                 CAPTION_SIZES,
-                kind=str(rng.choice(KINDS, p=KIND_SHARES)),
-                always=NAMES[self.portraits.changed[row]] if self.portraits.changed[row] >= 0 else None,
+                kind=KINDS[int(rng.choice(len(KINDS), p=KIND_SHARES))],
+                always=NAMES[changed[i]] if changed[i] >= 0 and number == 0 else None,
                 plain=0.5,
             )
-            for i, row in enumerate(rows)
+            for number in range(self.settings.captions_per_image)
+            for i in range(size)
         ]
-        positive = compatible(required(captions, indices), indices, visible)
-        np.fill_diagonal(positive, True)
+        repeated = np.tile(indices, (self.settings.captions_per_image, 1))
+        positive = compatible(required(captions, repeated), indices, visible)
         return {
             "image": to_tensor(images),
             "ids": self._ids([c.text for c in captions]),
@@ -143,7 +146,7 @@ class ClipObjective:
         return total, {name: part.detach() for name, part in parts.items()}
 
     def evaluate(self, modules: Modules) -> Evaluation:
-        """Retrieval among up to 256 people by a caption of eight attributes, and zero-shot accuracy per field."""
+        """Retrieval among up to 256 people by a caption of six attributes, and zero-shot accuracy per field."""
         pair: Any = modules["clip"]
         device = pair.log_scale.device
         images = torch.cat(
@@ -171,7 +174,7 @@ class ClipObjective:
         return Evaluation(figures | {"zero_shot": float(np.mean(list(accuracy.values())))} | accuracy)
 
     def export(self, modules: Modules, folder: Path) -> None:
-        """`text_encoder/`, `image_encoder/`, `tokenizer/` and `feature_extractor/`, and the temperature in a JSON file."""
+        """`text_encoder/`, `image_encoder/`, `tokenizer/`, `feature_extractor/`, and the figures in JSON."""
         from transformers import CLIPImageProcessor
 
         pair: Any = modules["clip"]

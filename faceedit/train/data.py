@@ -217,8 +217,8 @@ def _render_rows(seed: int, count: int, start: int, stop: int, size: int, grid: 
     """Rows start..stop of a cache; runs in a worker process. Row `count + i` is the twin of row i."""
     import cv2
 
-    from faceedit.portraits import counterfactual, render
     from faceedit.portraits.attributes import visible_fields
+    from faceedit.portraits.render import counterfactual, render
     from faceedit.portraits.vocabulary import FIELDS
 
     cv2.setNumThreads(1)

@@ -18,7 +18,9 @@ from faceedit.portraits.vocabulary import attribute_value
 from faceedit.regions import REGIONS
 from faceedit.train.phrases import Caption
 
-FUNCTION_WORDS = frozenset("a an the of on with without no and in to at like is".split())
+FUNCTION_WORDS = frozenset(
+    ("a", "an", "the", "of", "on", "with", "without", "no", "and", "in", "to", "at", "like", "is")
+)
 SMALLEST_SHARE = 1 / 512
 
 
@@ -39,11 +41,11 @@ def phrase_tokens(
     text = caption.text.lower()
     for field in caption.fields:
         item = attribute_value(field, getattr(attributes, field))
-        phrases = [p for p in (*item.phrases, *item.removals) if p.lower() in text]
+        phrases = [p for p in (w.removeprefix("no ") for w in item.phrases) if p in text]
         if not phrases:
             continue
         phrase = max(phrases, key=len)
-        start = text.index(phrase.lower())
+        start = text.index(phrase)
         stop = start + len(phrase)
         for position, (first, last) in enumerate(offsets):
             if start <= first < last <= stop and text[first:last] not in FUNCTION_WORDS:

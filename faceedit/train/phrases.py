@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.portraits.attributes import Attributes, visible_fields
-from faceedit.portraits.captions import caption
+from faceedit.portraits.captions import Kind, caption
 from faceedit.portraits.vocabulary import FIELDS
 
 NAMES = tuple(FIELDS)
+PERSON = re.compile(r"\b(?:(young|middle-aged|old|elderly) )?(woman|lady|man|gentleman|person)\b")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def draw_caption(
     indices: NDArray[np.int8],
     rng: np.random.Generator,
     sizes: Sequence[int],
-    kind: str = "direct",
+    kind: Kind = "direct",
     always: str | None = None,
     plain: float = 1.0,
 ) -> Caption:
@@ -54,8 +56,17 @@ def draw_caption(
     chosen = list(rng.choice(names, size, replace=False, p=weights / weights.sum())) if size else []
     if always in seen and always not in chosen and chosen:
         chosen[0] = always
-    fields = tuple(str(name) for name in chosen)
-    return Caption(caption(attributes, rng, kind, fields), fields)
+    text = caption(attributes, rng, kind, [str(name) for name in chosen])
+    return Caption(text, tuple(dict.fromkeys([*(str(name) for name in chosen), *_said_of_the_person(text)])))
+
+
+def _said_of_the_person(text: str) -> list[str]:
+    """ "A young woman" states age and gender, whatever fields were asked for."""
+    match = PERSON.search(text)
+    if match is None:
+        return []
+    age, noun = match.groups()
+    return ["age"] * (age is not None) + ["gender"] * (noun != "person")
 
 
 def required(captions: Sequence[Caption], indices: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -93,12 +93,13 @@ class ClipSettings:
     text_width: int = 128
     text_layers: int = 4
     text_heads: int = 4
-    vision_width: int = 192
-    vision_layers: int = 4
+    vision_width: int = 128
+    vision_layers: int = 5
     vision_heads: int = 4
     patch: int = 8
     projection: int = 128
     twin_share: float = 0.5
+    captions_per_image: int = 3
     word_loss: float = 0.3
     attribute_loss: float = 1.0
     start_from: str | None = None

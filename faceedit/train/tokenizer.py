@@ -13,7 +13,6 @@ from faceedit.train.settings import TokenizerSettings
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 MAX_LENGTH = 77
-KINDS = ("direct", "indirect", "subjective")
 
 
 def train_tokenizer(settings: TokenizerSettings, folder: Path) -> Path:
@@ -37,7 +36,7 @@ def train_tokenizer(settings: TokenizerSettings, folder: Path) -> Path:
 def corpus(settings: TokenizerSettings) -> list[str]:
     """Every training wording once, and `settings.captions` captions of sampled people."""
     from faceedit.portraits.attributes import sample_attributes
-    from faceedit.portraits.captions import caption
+    from faceedit.portraits.captions import KINDS, caption
     from faceedit.portraits.vocabulary import ATTRIBUTES
 
     sentences = [
