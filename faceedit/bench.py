@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from faceedit.errors import FaceEditError
 
@@ -114,7 +114,8 @@ def _measure(options: dict[str, Any], repeats: int) -> dict[str, Any]:
 
     request = Request(image=_portrait(), prompts=(PROMPT,), **options)
     choice = choose_recipe(request)
-    load_seconds, editor = _timed(lambda: load_editor(choice.recipe))
+    loaded = _timed(lambda: load_editor(choice.recipe))
+    load_seconds, editor = loaded[0], cast("Any", loaded[1])
 
     def walk() -> bytes:
         return encode_result(edit_prepared(prepare(request, choice), request, editor=editor))

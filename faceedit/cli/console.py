@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Any, TextIO
 from faceedit.errors import FaceEditError
 
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=Bearer )\S+")
-HIDDEN_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Cs")
 
 Progress = Callable[[str, int, int], None]
 
@@ -26,12 +24,7 @@ def one_line(text: str) -> str:
     A file name may hold terminal escapes or right-to-left overrides; shown raw they could rewrite the message.
     """
     joined = " ".join(text.splitlines()).strip()
-    shown = "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in HIDDEN_CATEGORIES
-        else character
-        for character in joined
-    )
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined)
     return SECRET.sub("[hidden]", shown)
 
 

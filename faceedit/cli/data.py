@@ -23,10 +23,17 @@ def register(app: typer.Typer) -> None:
         size: o.Size = 256,
         force: o.Force = False,
     ) -> None:
-        """Write a folder of rendered portraits with regions, captions, attributes and counterfactuals."""
+        """Write a folder of rendered portraits."""
         from faceedit.portraits.folder import write_folder
 
         with console.progress() as report:
             write_folder(output, count, seed, size, progress=lambda done: report("portraits", done, count), force=force)
-        document = {"schema": "faceedit.data/1", "output": str(output), "count": count, "seed": seed, "size": size}
+        document = {
+            "schema": "faceedit.data/1",
+            "status": "ok",
+            "output": str(output),
+            "count": count,
+            "seed": seed,
+            "size": size,
+        }
         console.emit(document, str(output))

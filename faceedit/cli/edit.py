@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,16 @@ import typer
 
 from faceedit.cli import options as o
 from faceedit.cli.asking import build_request
-from faceedit.cli.console import Console
+from faceedit.cli.console import Console, Progress, columns
 from faceedit.cli.files import STDIO, check_outputs, check_stdout, output_path
 from faceedit.cli.output import Targets, write_result
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
+    from faceedit.editors.base import Step
     from faceedit.request import Request, Result
-    from faceedit.run import Prepared
+    from faceedit.run import Plan, Prepared
 
 SCHEMA = "faceedit.edit/1"
 
@@ -96,7 +98,7 @@ def run_edit(
 ) -> None:
     """Checks the outputs, prepares and loads once, then makes and writes every variant."""
     from faceedit.backend import choose_recipe
-    from faceedit.run import edit_prepared, load_editor, prepare
+    from faceedit.run import edit_prepared, load_editor, plan, prepare
 
     if output == STDIO and variants > 1:
         raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
@@ -116,15 +118,26 @@ def run_edit(
         one = replace(request, seed=request.seed + number)
         start = time.perf_counter()
         with console.progress() as report:
-            result = edit_prepared(
-                prepared, one, editor=editor, progress=lambda step, r=report: r("editing", step.number, step.total)
-            )
+            result = edit_prepared(prepared, one, editor=editor, progress=shown_steps(report))
         seconds = time.perf_counter() - start
         write_result(console, result, target, force, metadata)
         for warning in result.warnings:
             console.warn(warning)
         shown = None if target.picture is None else str(target.picture)
         console.emit(document(image, one, prepared, result, target, seconds), shown)
+
+
+def shown_steps(report: Progress) -> Callable[[Step], None]:
+    """A listener for the edit loop that moves the progress bar."""
+    return lambda step: report("editing", step.number, step.total)
+
+
+def show_plan(console: Console, plan: Plan, writes: Sequence[Path]) -> None:
+    """Prints what would be done and which files would be written."""
+    rows = [(name.replace("_", " "), value) for name, value in asdict(plan).items()]
+    rows += [("writes", path) for path in writes]
+    document = {"schema": "faceedit.plan/1", "status": "ok", **asdict(plan), "writes": [str(path) for path in writes]}
+    console.emit(document, columns(rows))
 
 
 def document(

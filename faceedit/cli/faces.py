@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import typer
 
 from faceedit.cli import options as o
@@ -14,11 +11,7 @@ from faceedit.cli.output import pixel_bytes, write_files
 from faceedit.cli.verb import command
 from faceedit.errors import NothingToEditError
 
-if TYPE_CHECKING:
-    from faceedit.request import Bytes3, Face
-
 SCHEMA = "faceedit.faces/1"
-LINE_COLOUR = (255, 40, 90)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +23,7 @@ def register(app: typer.Typer) -> None:
         check_stdout(console, output)
         target = None if output is None else output_path(image, output, "faces")
         check_outputs([target], force)
+        from faceedit.compare import draw_faces
         from faceedit.faces import find_faces
         from faceedit.images import load_picture
 
@@ -40,7 +34,7 @@ def register(app: typer.Typer) -> None:
                 "no face was found in the picture", "crop it closer to a face that looks at the camera"
             )
         if output is not None:
-            write_files(console, [(target, pixel_bytes(draw(picture.rgb, found), target))], force)
+            write_files(console, [(target, pixel_bytes(draw_faces(picture.rgb, found), target))], force)
         height, width = picture.size
         document = {
             "schema": SCHEMA,
@@ -64,19 +58,3 @@ def register(app: typer.Typer) -> None:
         ]
         text = columns(rows, ("face", "box", "score", "turned"))
         console.emit(document, None if output == STDIO else text)
-
-
-def draw(rgb: Bytes3, faces: Sequence[Face]) -> Bytes3:
-    """The picture with a numbered frame around every face; uint8 [H, W, 3]."""
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
-
-    page = Image.fromarray(rgb)
-    pen = ImageDraw.Draw(page)
-    width = max(2, round(max(page.size) / 400))
-    for index, face in enumerate(faces):
-        x0, y0, x1, y1 = face.box
-        pen.rectangle((x0, y0, x1, y1), outline=LINE_COLOUR, width=width)
-        font = ImageFont.load_default(max(12.0, (x1 - x0) / 8))
-        pen.text((x0 + 2 * width, y0 + width), str(index), fill=LINE_COLOUR, font=font)
-    return np.asarray(page, dtype=np.uint8)

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         settings: o.Settings = None,
         repeats: o.Repeats = 3,
     ) -> None:
-        """Measure start-up, an edit's time and memory, and what the models alone take of it."""
+        """Measure start-up, an edit, and its models alone."""
         from faceedit.bench import bench as measure
 
         options = {

@@ -45,12 +45,13 @@ def register(app: typer.Typer) -> None:
         if overlay is None and target is not None:
             overlay = target.with_name(f"{target.stem}.overlay{target.suffix}")
         check_outputs([target, overlay], force)
+        # A region or a mask needs no words: its name stands for them, and need not be one that the models know.
+        wordless = [] if prompts else ["vocabulary=open"]
         request = build_request(
             image,
-            # A region needs no words; its own name stands for them, so that the walk is the same.
             prompts or region or ["mask"],
             region=region,
-            settings=settings,
+            settings=[*(settings or ()), *wordless],
             locator=locator,
             backend=backend,
             recipe=recipe,

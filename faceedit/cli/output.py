@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faceedit.cli.console import Console
 from faceedit.cli.files import numbered
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceedit.request import Result
-
-LOSSLESS: dict[str, dict[str, Any]] = {
-    "PNG": {},
-    "TIFF": {"compression": "tiff_lzw"},
-    "WEBP": {"lossless": True},
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
     """
     from faceedit.compare import input_mask_result
     from faceedit.images import format_of
-    from faceedit.provenance import edited_xmp, encode_result
+    from faceedit.provenance import encode_result
 
     container = "PNG" if targets.picture is None else format_of(targets.picture)
     files = [(targets.picture, encode_result(result, container, metadata=metadata))]
@@ -59,7 +51,7 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
         files.append((targets.mask, grey_bytes(result.mask.values, targets.mask)))
     if targets.compare is not None:
         pixels = input_mask_result(result.picture.rgb, result.mask.values, result.rgb)
-        files.append((targets.compare, pixel_bytes(pixels, targets.compare, edited_xmp(None))))
+        files.append((targets.compare, edited_bytes(pixels, targets.compare)))
     write_files(console, files, force)
 
 
@@ -94,20 +86,19 @@ def grey_bytes(values: NDArray[np.float32], path: Path | None) -> bytes:
     return pixel_bytes(np.round(values * 255).astype(np.uint8), path)
 
 
-def pixel_bytes(pixels: NDArray[np.uint8], path: Path | None, xmp: bytes | None = None) -> bytes:
+def pixel_bytes(pixels: NDArray[np.uint8], path: Path | None) -> bytes:
     """Pixels, uint8 [H, W] or [H, W, 3], in the format that `path` asks for; PNG for `None`."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
+    from faceedit.images import encode_plain, format_of
 
-    from faceedit.images import format_of
+    return encode_plain(pixels, "PNG" if path is None else format_of(path))
 
-    container = "PNG" if path is None else format_of(path)
-    options = dict(LOSSLESS[container])
-    if xmp is not None and container == "PNG":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8"))
-    elif xmp is not None and container in ("JPEG", "WEBP"):
-        options["xmp"] = xmp
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, container, **options)
-    return buffer.getvalue()
+
+def edited_bytes(pixels: NDArray[np.uint8], path: Path) -> bytes:
+    """A sheet, uint8 [h, w, 3], that shows an edited picture and therefore carries the same mark as the result."""
+    from faceedit.images import encode_picture, format_of
+    from faceedit.provenance import edited_xmp
+    from faceedit.request import Picture
+
+    container = format_of(path)
+    bare = Picture(pixels, None, "RGB", container, icc_profile=None, exif=None, xmp=None, sha256="")
+    return encode_picture(pixels, bare, container, xmp=edited_xmp(None))

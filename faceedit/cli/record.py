@@ -11,6 +11,7 @@ import typer
 
 from faceedit.cli import options as o
 from faceedit.cli.console import Console
+from faceedit.cli.edit import shown_steps
 from faceedit.cli.files import check_outputs, check_stdout, output_path, read_source
 from faceedit.cli.output import write_files
 from faceedit.cli.verb import command
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
         output: o.Output = None,
         force: o.Force = False,
     ) -> None:
-        """Make a result again from its record and its original."""
+        """Make a result again from its record."""
         check_stdout(console, output)
         target = output_path(str(result), output, "replay", result.suffix)
         check_outputs([target], force)
@@ -63,9 +64,7 @@ def run_replay(console: Console, result: Path, image: str | None, target: Path |
     prepared = prepare(again.request, Choice(again.recipe, "as recorded"), mask)
     editor = load_editor(again.recipe)
     with console.progress() as report:
-        made = edit_prepared(
-            prepared, again.request, editor=editor, progress=lambda step: report("editing", step.number, step.total)
-        )
+        made = edit_prepared(prepared, again.request, editor=editor, progress=shown_steps(report))
     data = encode_result(made, format_of(target or result))
     write_files(console, [(target, data)], force)
     same = data == before

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
 from faceedit.cli import options as o
@@ -23,9 +21,8 @@ def register(app: typer.Typer) -> None:
         resume: o.Resume = False,
         settings: o.Settings = None,
     ) -> None:
-        """Train one part of the mini models from a recipe; the run's folder takes checkpoints, log and export."""
-        from faceedit.train import run
+        """Train one part of the mini models."""
+        from faceedit.train.run import run
 
-        folder = output or Path("runs") / Path(name).stem
-        run(name, folder, settings_of(settings), resume)
-        console.emit({"schema": "faceedit.train/1", "name": name, "output": str(folder)}, str(folder))
+        export = run(name, output, settings_of(settings), resume)
+        console.emit({"schema": "faceedit.train/1", "status": "ok", "name": name, "output": str(export)}, str(export))
