@@ -12,6 +12,14 @@ from faceedit.errors import WeightsError
 
 
 @dataclass(frozen=True)
+class ImageStatistics:
+    """How a vision encoder wants its pictures: (x - mean) / std per channel of pictures in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Components:
     """Loaded parts: modules are frozen, in eval mode, on the plan's device and in its precision.
 
@@ -28,15 +36,16 @@ class Components:
     text_encoder_2: Any = None
     tokenizer_2: Any = None
     vision: Any = None
+    image_processor: ImageStatistics | None = None
     scheduler: Any = None
 
 
 MODELS = ("vae", "unet", "transformer", "text_encoder", "text_encoder_2", "vision")
 TOKENIZERS = ("tokenizer", "tokenizer_2")
-PARTS = (*MODELS, *TOKENIZERS, "scheduler")
+PARTS = (*MODELS, *TOKENIZERS, "image_processor", "scheduler")
 
-# Published pipelines call the CLIP vision encoder by this name.
-PUBLISHED_NAMES = {"image_encoder": "vision"}
+# Published pipelines call the CLIP vision encoder and its preprocessing by these names.
+PUBLISHED_NAMES = {"image_encoder": "vision", "feature_extractor": "image_processor"}
 
 # part -> class named in model_index.json -> (library, class that is built).
 # SD 1.x ships PNDM or other samplers over the very same noise schedule; DDIM is the one that can be inverted.

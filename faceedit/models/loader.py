@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from faceedit.errors import WeightsError
-from faceedit.models.components import MODELS, PARTS, PUBLISHED_NAMES, TOKENIZERS, Components, component_class
+from faceedit.models.components import (
+    MODELS,
+    PARTS,
+    PUBLISHED_NAMES,
+    TOKENIZERS,
+    Components,
+    ImageStatistics,
+    component_class,
+)
 from faceedit.models.jsonfile import read_config
 from faceedit.models.keys import kept_in_fp32, renamer
 from faceedit.models.places import weights_folder
@@ -80,6 +88,8 @@ def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weight
     if part not in classes:
         raise WeightsError(f"{root} holds no {part}", f"it holds {', '.join(classes)}")
     folder, class_name = classes[part]
+    if part == "image_processor":
+        return _statistics(folder)
     kind = component_class(part, class_name)
     if part in TOKENIZERS:
         return _tokenizer(kind, folder)
@@ -121,6 +131,17 @@ def empty_module(kind: Any, config: Mapping[str, Any], where: Path | str = "conf
         raise WeightsError(
             f"{where}: {kind.__name__} does not take this configuration: {error}", "fetch it again"
         ) from error
+
+
+def _statistics(folder: Path) -> ImageStatistics:
+    config = read_config(folder / "preprocessor_config.json")
+    try:
+        mean, std = (tuple(float(v) for v in config[key]) for key in ("image_mean", "image_std"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{folder}: preprocessor_config.json holds no image_mean and image_std", "fetch it again"
+        ) from error
+    return ImageStatistics(mean, std)
 
 
 def _tokenizer(kind: Any, folder: Path) -> Any:

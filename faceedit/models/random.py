@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from faceedit.models.components import Components
+from faceedit.models.components import Components, ImageStatistics
 
 TEXT_WIDTH = 32
 
@@ -91,7 +91,14 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    return Components(torch.device("cpu"), tokenizer=tokenizer, scheduler=scheduler, **parts)
+    half = (0.5, 0.5, 0.5)
+    return Components(
+        torch.device("cpu"),
+        tokenizer=tokenizer,
+        image_processor=ImageStatistics(half, half),
+        scheduler=scheduler,
+        **parts,
+    )
 
 
 @contextlib.contextmanager

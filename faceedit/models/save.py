@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from faceedit.errors import WeightsError
-from faceedit.models.components import MODELS, PARTS, TOKENIZERS, Components
+from faceedit.models.components import MODELS, PARTS, TOKENIZERS, Components, ImageStatistics
 from faceedit.models.tensors import tied_keys
 
 
@@ -34,6 +34,11 @@ def save_components(components: Components, folder: Path, dtype: torch.dtype | N
         place.mkdir(parents=True, exist_ok=True)
         if part in MODELS:
             _save_module(component, place, part, dtype)
+        elif isinstance(component, ImageStatistics):
+            text = json.dumps({"image_mean": component.mean, "image_std": component.std}, indent=2)
+            (place / "preprocessor_config.json").write_text(text + "\n", encoding="utf-8")
+            index[part] = ["transformers", "CLIPImageProcessor"]
+            continue
         else:
             component.save_pretrained(str(place))
         index[part] = [type(component).__module__.partition(".")[0], type(component).__name__]

@@ -68,14 +68,13 @@ def weight_files(folder: Path, variant: str = "") -> tuple[Path, ...]:
 
 
 def _shard(folder: Path, name: Any) -> Path:
-    plain = isinstance(name, str) and name == PurePosixPath(name).name == PureWindowsPath(name).name
-    if not plain or not name.endswith(".safetensors"):
-        raise WeightsError(
-            f"{folder}: the index names {name!r} as a shard", "shards lie beside their index; distrust it"
-        )
-    if not (folder / name).is_file():
-        raise WeightsError(f"{folder / name} is missing", "fetch the weights again")
-    return folder / name
+    shard = str(name)
+    if shard != PurePosixPath(shard).name or shard != PureWindowsPath(shard).name or not shard.endswith(".safetensors"):
+        raise WeightsError(f"{folder}: the index names {shard!r} as a shard", "shards lie beside their index")
+    path = folder / shard
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing", "fetch the weights again")
+    return path
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:
