@@ -99,7 +99,7 @@ class ClipSettings:
     patch: int = 8
     projection: int = 128
     twin_share: float = 0.5
-    captions_per_image: int = 3
+    captions_per_image: int = 2
     word_loss: float = 0.3
     attribute_loss: float = 1.0
     start_from: str | None = None
