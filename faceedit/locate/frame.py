@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from faceedit.request import Face
 
 # Where the eyes lie in a face box, and how large the frame's units are in it.
-EYE_LINE_IN_BOX = 0.42
-EYE_DISTANCE_IN_BOX = 0.433
-EYE_TO_MOUTH_IN_BOX = 0.385
+EYE_LINE_IN_BOX = 0.395
+EYE_DISTANCE_IN_BOX = 0.404
+EYE_TO_MOUTH_IN_BOX = 0.411
 
 Matrix = NDArray[np.float64]
 
