@@ -116,7 +116,7 @@ def unit(*values: float) -> np.ndarray:
 
 
 def test_clip_scores() -> None:
-    """Breaks when the scale is not 100 x cosine, the direction is turned, or an undefined direction becomes a number."""
+    """Breaks when the scale is not 100 x cosine, the direction turns, or an undefined one becomes a number."""
     x, y, z = unit(1, 0, 0), unit(0, 1, 0), unit(0, 0, 1)
     assert scores.clip_score(x, unit(1, 1, 0)) == pytest.approx(70.7107, abs=1e-3)
     assert scores.directional_clip(x, y, x, y) == pytest.approx(1.0)
