@@ -11,6 +11,9 @@ from faceedit.errors import UsageError
 
 _MAX_BYTES = 256 * 1024
 
+# YAML 1.1 reads 12:30 as 750 and 010 as 8.
+_SURPRISES = re.compile(r"[-+]?(\d+(:[0-5]?\d)+(\.\d*)?|0[0-9_]+)")
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, as nested plain values.
@@ -40,7 +43,10 @@ def read_value(text: str, where: str) -> Any:
         UsageError: YAML outside the subset.
     """
     # Under a key, because OmegaConf reads a bare scalar as the mapping {scalar: None}.
-    return _parse(f"value: {text}", where)["value"]
+    values = _parse(f"value: {text}", where)
+    if list(values) != ["value"]:
+        raise UsageError(f"{where}: {text!r} is more than one value", "give every key its own --set")
+    return values["value"]
 
 
 def read_text(text: str, where: str) -> str:
@@ -61,6 +67,10 @@ def _parse(text: str, where: str) -> Any:
                 raise UsageError(f"{where}: YAML tags ({event.tag}) are not taken", "write plain values")
             if getattr(event, "anchor", None) is not None:
                 raise UsageError(f"{where}: YAML anchors and aliases are not taken", "inherit with `base:` instead")
+            if isinstance(event, yaml.ScalarEvent) and event.style is None and _SURPRISES.fullmatch(event.value):
+                raise UsageError(
+                    f"{where}: {event.value} would be read as another number", "put it in quotes if it is text"
+                )
         values = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""

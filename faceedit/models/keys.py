@@ -18,7 +18,7 @@ _VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_
 # A constant arange that transformers before 4.31 saved with CLIP; the classes make their own.
 _POSITION_IDS = re.compile(r"(^|\.)embeddings\.position_ids$")
 
-# `CLIPTextModel` keeps its layers under `text_model.` up to transformers 5.22 or so and at the top after it.
+# `CLIPTextModel` keeps its layers under `text_model.` in older releases of transformers and at the top in newer ones.
 _TEXT_PREFIX = "text_model."
 
 

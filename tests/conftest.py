@@ -1,0 +1,46 @@
+"""For every test: no network, one thread, so that results do not depend on the machine's load or connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import pytest
+
+# Set before torch, OpenCV or huggingface_hub are imported, which read them once; subprocesses inherit them.
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+class NetworkUsedError(AssertionError):
+    """A test, or the code under it, tried to reach the network."""
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection but a local pipe fails, and so does every look-up of a name."""
+
+    def guarded(name: str) -> Any:
+        original = getattr(socket.socket, name)
+
+        def call(self: socket.socket, *arguments: Any) -> Any:
+            if self.family != getattr(socket, "AF_UNIX", None):
+                raise NetworkUsedError(f"socket.{name}{arguments!r}")
+            return original(self, *arguments)
+
+        return call
+
+    def refused(*arguments: Any, **_: Any) -> Any:
+        raise NetworkUsedError(f"getaddrinfo{arguments!r}")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, guarded(name))
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
