@@ -16,7 +16,6 @@ VERB_STATES = {
     "laugh": "laughing",
     "cry": "crying",
     "wink": "winking",
-    "blush": "a blush",
     "pout": "pouting",
     "yawn": "yawning",
     "scowl": "scowling",
@@ -72,7 +71,9 @@ COUNT_NOUNS = _words(
     "unibrow monobrow laugh shadow look pompadour spot mark rash scratch tooth overbite hijab hoop patch "
     "cut eyebrow cheek lip eye ear halo tongue squint gap bow clip bindi glow pout"
 )
-DETERMINERS = _words("a an the her his their my your its our this that these those some any")
+DETERMINERS = _words("a an the all her his their my your its our this that these those some any")
+# Words that may stand inside a term without changing it ("bags under her left eye").
+UNSEEN = DETERMINERS | {"left", "right", "both"}
 PRONOUNS = _words(
     "who that which there he she they it i you we him her them me us himself herself themselves someone somebody"
 )
@@ -105,8 +106,8 @@ TRAILERS = _words("please too instead again now thanks though")
 _REMOVER_LIST = (
     "get rid of|take away|take off|wipe off|wipe away|shave off|shave away|cut off|clean off|"
     "free of|free from|no more|no longer|do away with|remove|removing|removed|without|delete|"
-    "erase|eliminate|lose|drop|hide|strip|shave|minus|lacking|not|no|none|never|don't|"
-    "doesn't|isn't|aren't|hasn't|haven't|shouldn't|w/o"
+    "erase|eliminate|lose|drop|hide|strip|shave|minus|lacking|not|no|none|never|"
+    "stop|avoid|quit"
 )
 REMOVERS = tuple(_REMOVER_LIST.split("|"))
 # Removers that also govern the plain nouns coordinated after them ("remove the hat and the glasses").

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faceedit.grammar import DETERMINERS
+from faceedit.grammar import UNSEEN
 
 Kind = Literal["body", "whole", "thing", "mark", "state"]
 
@@ -29,10 +29,12 @@ class Term:
 BODY = {
     "lips": "lip|lower lip|pout",
     "lips+mouth": "upper lip",
-    "mouth": "mouth|teeth|tooth|tongue|gum|mouth corner|corner of mouth|corners of mouth",
+    "mouth": "mouth|teeth|tooth|tongue|gum|mouth corner|corner of mouth|corners of mouth|above lip|above upper lip|"
+    "around mouth",
     "eyes": "eye|eyelid|eye lid|lid|eyelash|eye lash|lash|eye corner|eye socket|sclera|gaze",
     "pupils": "pupil|iris|eye pupil|irises|eye color|eye colour",
-    "under_eyes": "under eye|undereye|area below eyes|areas below eyes|area under eyes|lower eyelid",
+    "under_eyes": "under eye|undereye|below eye|beneath eye|underneath eye|area below eyes|areas below eyes"
+    "|area under eyes|lower eyelid",
     "eyebrows": "eyebrow|eye brow|brow|monobrow|unibrow",
     "nose": "nose|nostril|nasal bridge|nose bridge|bridge of nose|nose tip|tip of nose|septum",
     "cheeks": "cheek|cheekbone|cheek bone|jowl",
@@ -62,13 +64,13 @@ THINGS = {
     "wreath|bucket hat|top hat|headgear|woolly hat|toque|hijab|halo|headwear",
     "earring": "earring|ear ring|ear stud|ear cuff|ear piercing|hoop|ear pendant|ear jewelry|ear jewellery|"
     "stud in ear|ring in ear|pearl stud|pearl earring|pearl drop",
-    "necklace": "necklace|choker|pendant|neck chain|pearl necklace|collar necklace|locket|string of pearls|"
+    "necklace": "necklace|scarf|choker|pendant|neck chain|pearl necklace|collar necklace|locket|string of pearls|"
     "row of pearl beads|gold chain|golden chain|chain|chain around neck",
     "lips": "lipstick|lip stick|lip gloss|lipgloss|lip balm|lip liner|lip filler|lip piercing|lip ring|"
     "cupid's bow|labret",
     "mouth": "braces|gold tooth|gap teeth|tooth gap|buck teeth|fangs|overbite|grillz",
     "mouth+expression": "smile|grin|smirk|laugh|laughter|frown|scowl|grimace|pouting mouth|snarl|yawn",
-    "eyes": "eyelashes|mascara|eyeliner|eye liner|eyeshadow|eye shadow|eye makeup|eye make up|"
+    "eyes": "eye patch|eyepatch|eyelashes|mascara|eyeliner|eye liner|eyeshadow|eye shadow|eye makeup|eye make up|"
     "false lashes|contact lens|contact lenses|contacts|crow's feet|crows feet|crow foot|smoky eye|"
     "cat eye|heterochromia|squint",
     "under_eyes": "dark circle|eye bag|bags under eyes|bag under eyes|circles under eyes|rings under eyes|"
@@ -245,8 +247,8 @@ class Found:
 
 
 def find_terms(words: tuple[str, ...]) -> tuple[Found, ...]:
-    """All terms in a phrase, left to right, the longest first at each place; determiners inside do not matter."""
-    plain = [(i, singular(word)) for i, word in enumerate(words) if word not in DETERMINERS]
+    """All terms in a phrase, left to right, the longest first at each place; articles and sides do not matter."""
+    plain = [(i, singular(word)) for i, word in enumerate(words) if word not in UNSEEN]
     found: list[Found] = []
     at = 0
     while at < len(plain):

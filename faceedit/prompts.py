@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faceedit.errors import UsageError
-from faceedit.phrases import Clause, clauses
+from faceedit.instructions import Clause
+from faceedit.phrases import clauses
 from faceedit.regions import REGIONS
 from faceedit.request import EditText
 from faceedit.sentences import DEFAULT_SUBJECT, bare, canonical, fix_article, phrase_of, sentences, with_article

@@ -6,8 +6,8 @@ import re
 
 from faceedit import grammar as gr
 from faceedit import lexicon as lx
+from faceedit.instructions import Clause, Words
 from faceedit.lexicon import find_terms
-from faceedit.phrases import Clause, Words
 from faceedit.request import AttributePhrase, EditText
 
 DEFAULT_SUBJECT = "a person"
@@ -60,6 +60,8 @@ def regions_of(words: Words) -> tuple[str, ...]:
         chosen = by_kind["body"] or places or by_kind["mark"][-1:]
     elif by_kind["body"]:
         chosen = by_kind["body"] if "and" in words else by_kind["body"][-1:]
+        if chosen[-1].regions == ("hair",):
+            chosen = [*chosen, *places]
     else:
         chosen = places or by_kind["state"] or by_kind["whole"] or [item.term for item in tail]
     return tuple(dict.fromkeys(region for term in chosen for region in term.regions))

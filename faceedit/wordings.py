@@ -190,7 +190,8 @@ def _match(phrase: str) -> tuple[AttributeValue, int] | None:
 def _by_content(bag: frozenset[str]) -> AttributeValue | None:
     """A value whose wording says all but harmless words of the phrase, or of whose wording the phrase is the gist."""
     direct = [item for item in _wordings() if item.direct]
-    within = [item for item in direct if frozenset(item.words) <= bag and bag - set(item.words) <= _HARMLESS]
+    spare = _HARMLESS | ({word for word in bag if _is_part(word)} if "no" in bag else set())
+    within = [item for item in direct if frozenset(item.words) <= bag and bag - set(item.words) <= spare]
     if within:
         return max(within, key=lambda item: len(item.words)).value
     terms = lx.find_terms(tuple(sorted(bag)))
@@ -198,6 +199,11 @@ def _by_content(bag: frozenset[str]) -> AttributeValue | None:
         return None
     around = [item for item in direct if bag < frozenset(item.words) and ("no" in bag) == ("no" in item.words)]
     return min(around, key=lambda item: len(item.words)).value if around else None
+
+
+def _is_part(word: str) -> bool:
+    term = lx.TERMS.get((word,))
+    return term is not None and term.kind in ("body", "whole")
 
 
 def _normal(text: str) -> tuple[str, ...]:
