@@ -8,7 +8,8 @@ import numpy as np
 from numpy.random import Generator
 
 from faceedit.errors import UsageError
-from faceedit.portraits.vocabulary import ATTRIBUTES, FIELDS, NEVER_PLAIN, AttributeValue
+from faceedit.portraits.attribute_value import AttributeValue
+from faceedit.portraits.vocabulary import ATTRIBUTES, FIELDS, NEVER_PLAIN
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _plain_share(field: str, chosen: dict[str, str]) -> float:
     share = PLAIN_SHARE[field]
     gender, old = chosen["gender"], chosen["age"] == "old"
     if field in ("beard", "mustache"):
-        return min(share + {"feminine": 0.3, "masculine": -0.2, "androgynous": 0.0}[gender], 0.9)
+        return min(share + {"feminine": 0.22, "masculine": -0.15, "androgynous": 0.0}[gender], 0.9)
     if field in ("lip_color", "eyeshadow"):
         return min(share + {"feminine": -0.15, "masculine": 0.25, "androgynous": 0.0}[gender], 0.9)
     if field == "forehead":

@@ -86,5 +86,13 @@ def neckline(g: Geometry) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """The curve where the skin of the neck meets the clothes, from left to right."""
     w = g.neck_w + 0.022
     return spline(
-        [(0.5 - w, 0.838), (0.5 - w * 0.86, 0.90), (0.5 - w * 0.45, 0.952), (0.5, 0.968), (0.5 + w * 0.45, 0.952), (0.5 + w * 0.86, 0.90), (0.5 + w, 0.838)]
+        [
+            (0.5 - w, 0.838),
+            (0.5 - w * 0.86, 0.90),
+            (0.5 - w * 0.45, 0.952),
+            (0.5, 0.968),
+            (0.5 + w * 0.45, 0.952),
+            (0.5 + w * 0.86, 0.90),
+            (0.5 + w, 0.838),
+        ]
     )

@@ -73,7 +73,7 @@ class Canvas:
     def to_pixels(self, points: NDArray[np.float64] | Sequence[tuple[float, float]]) -> NDArray[np.float64]:
         """Portrait points [n, 2] as pixel coordinates [n, 2]."""
         array = np.asarray(points, np.float64)
-        return cast("NDArray[np.float64]", array @ self.matrix[:, :2].T + self.matrix[:, 2])
+        return array @ self.matrix[:, :2].T + self.matrix[:, 2]
 
     def _bounds(self, pixels: NDArray[np.float64], margin: float) -> tuple[int, int, int, int]:
         (left, top), (right, bottom) = pixels.min(0).tolist(), pixels.max(0).tolist()
@@ -86,9 +86,7 @@ class Canvas:
             alpha = cast("NDArray[np.uint8]", cv2.GaussianBlur(alpha, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
         return alpha.astype(np.float32) * np.float32(1 / 255)
 
-    def polygon(
-        self, *outlines: NDArray[np.float64] | Sequence[tuple[float, float]], blur: float = 0.0
-    ) -> Patch:
+    def polygon(self, *outlines: NDArray[np.float64] | Sequence[tuple[float, float]], blur: float = 0.0) -> Patch:
         """The filled union of outlines (points [n, 2]), blurred by `blur` portrait units."""
         pixels = [self.to_pixels(outline) for outline in outlines]
         x0, y0, x1, y1 = self._bounds(np.concatenate(pixels), 2 + 3 * blur * self.unit)
@@ -118,7 +116,9 @@ class Canvas:
     def blob(self, x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> Patch:
         """A Gaussian blob: coverage exp(-r^2) with radii `rx`, `ry`, turned by `angle` radians."""
         reach = 2.2 * max(rx, ry)
-        corners = self.to_pixels([(x - reach, y - reach), (x + reach, y - reach), (x - reach, y + reach), (x + reach, y + reach)])
+        corners = self.to_pixels(
+            [(x - reach, y - reach), (x + reach, y - reach), (x - reach, y + reach), (x + reach, y + reach)]
+        )
         x0, y0, x1, y1 = self._bounds(corners, 0)
         if x1 <= x0 or y1 <= y0:
             return Patch(0, 0, np.zeros((0, 0), np.float32))

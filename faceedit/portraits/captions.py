@@ -21,7 +21,7 @@ _FORMS = (
     "the face of {who} with {what}", "{who} who has {what}", "a picture of {who} with {what}",
 )  # fmt: skip
 _BARE_FORMS = ("{what}", "the face has {what}", "a face with {what}", "there is {what}", "one sees {what}")
-# Not every reader sees these in a drawing at once, so a caption leads with them only now and then.
+# These are said by "a young woman" at the head of a sentence.
 _LEAD_FIELDS = ("age", "gender")
 _PLAIN_CHANCE = 0.18
 

@@ -38,6 +38,12 @@ def spline(points: Sequence[tuple[float, float]] | Points, closed: bool = False,
     return curve
 
 
+def shifted(points: Points, dx: float, dy: float) -> Points:
+    """Points [n, 2] moved by (dx, dy)."""
+    moved: Points = points + np.array([dx, dy])
+    return moved
+
+
 def mirrored(half: Sequence[tuple[float, float]]) -> Points:
     """A closed outline from its right half: offsets from the middle line x = 0.5, first and last point on the line."""
     right = [(0.5 + x, y) for x, y in half]
@@ -57,7 +63,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> Poi
     if angle:
         c, s = np.cos(angle), np.sin(angle)
         points = points @ np.array([[c, s], [-s, c]])
-    return points + (x, y)
+    return shifted(points, x, y)
 
 
 def smooth_noise(rng: Generator, knots: int, length: int) -> NDArray[np.float32]:
@@ -67,4 +73,5 @@ def smooth_noise(rng: Generator, knots: int, length: int) -> NDArray[np.float32]
     base = at.astype(int)
     t = at - base
     t = t * t * (3 - 2 * t)
-    return (values[base] * (1 - t) + values[base + 1] * t).astype(np.float32)
+    noise: NDArray[np.float32] = (values[base] * (1 - t) + values[base + 1] * t).astype(np.float32)
+    return noise

@@ -6,7 +6,7 @@ import numpy as np
 
 from faceedit.portraits.attributes import Attributes
 from faceedit.portraits.canvas import Canvas, Color
-from faceedit.portraits.curves import Points, ellipse, spline
+from faceedit.portraits.curves import Points, ellipse, shifted, spline
 from faceedit.portraits.geometry import Geometry
 
 IRIS: dict[str, tuple[Color, Color]] = {
@@ -21,7 +21,8 @@ SIDES = (-1, 1)
 
 def _turn(points: Points, x: float, y: float, angle: float) -> Points:
     c, s = np.cos(angle), np.sin(angle)
-    return (points - (x, y)) @ np.array([[c, s], [-s, c]]) + (x, y)
+    turned: Points = (points - (x, y)) @ np.array([[c, s], [-s, c]]) + (x, y)
+    return turned
 
 
 def lids(g: Geometry, side: int, attributes: Attributes) -> tuple[Points, Points]:
@@ -36,8 +37,24 @@ def lids(g: Geometry, side: int, attributes: Attributes) -> tuple[Points, Points
         top, bottom = -0.62 * h, 0.62 * h
     inner, outer = -side * 0.35, side * 0.35
     angle = -side * g.eye_tilt
-    upper = spline([(x - w, y), (x - 0.62 * w, y - 0.78 * top), (x + 0.25 * w * outer, y - top), (x + 0.62 * w, y - 0.78 * top), (x + w, y)])
-    lower = spline([(x - w, y), (x - 0.55 * w, y + 0.8 * bottom), (x + 0.2 * w * inner, y + bottom), (x + 0.55 * w, y + 0.8 * bottom), (x + w, y)])
+    upper = spline(
+        [
+            (x - w, y),
+            (x - 0.62 * w, y - 0.78 * top),
+            (x + 0.25 * w * outer, y - top),
+            (x + 0.62 * w, y - 0.78 * top),
+            (x + w, y),
+        ]
+    )
+    lower = spline(
+        [
+            (x - w, y),
+            (x - 0.55 * w, y + 0.8 * bottom),
+            (x + 0.2 * w * inner, y + bottom),
+            (x + 0.55 * w, y + 0.8 * bottom),
+            (x + w, y),
+        ]
+    )
     return _turn(upper, x, y, angle), _turn(lower, x, y, angle)
 
 
@@ -46,8 +63,8 @@ def lid_area(g: Geometry, side: int) -> Points:
     x, y = g.eye(side)
     w = g.eye_w * 1.06
     area = spline(
-        [(x - w, y + 0.006), (x - 0.98 * w, y - 0.044), (x - 0.38 * w, y - 0.072), (x + 0.38 * w, y - 0.072), (x + 0.98 * w, y - 0.044),
-         (x + w, y + 0.006), (x, y - 0.012)],
+        [(x - w, y + 0.006), (x - 0.98 * w, y - 0.044), (x - 0.38 * w, y - 0.072),
+         (x + 0.38 * w, y - 0.072), (x + 0.98 * w, y - 0.044), (x + w, y + 0.006), (x, y - 0.012)],
         closed=True,
     )  # fmt: skip
     return _turn(area, x, y, -side * g.eye_tilt)
@@ -75,13 +92,26 @@ def draw_eyes(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes) 
         canvas.shade(canvas.lines([lower[2:-2]], 0.006, blur=0.002), (0.66, 0.52, 0.50))
         line = lower if closed else upper
         canvas.paint(canvas.lines([line], lash), (0.09, 0.06, 0.06), 0.92)
-        _draw_lashes(canvas, g, side, line, closed, a)
+        _draw_lashes(canvas, side, line, closed, a)
 
 
 def _lid_top(g: Geometry, side: int) -> Points:
     x, y = g.eye(side)
     w, h = g.eye_w * 0.96, g.eye_h
-    return _turn(spline([(x - w, y - 0.3 * h), (x - 0.55 * w, y - 1.2 * h), (x, y - 1.45 * h), (x + 0.55 * w, y - 1.2 * h), (x + w, y - 0.3 * h)]), x, y, -side * g.eye_tilt)
+    return _turn(
+        spline(
+            [
+                (x - w, y - 0.3 * h),
+                (x - 0.55 * w, y - 1.2 * h),
+                (x, y - 1.45 * h),
+                (x + 0.55 * w, y - 1.2 * h),
+                (x + w, y - 0.3 * h),
+            ]
+        ),
+        x,
+        y,
+        -side * g.eye_tilt,
+    )
 
 
 def _draw_ball(canvas: Canvas, g: Geometry, side: int, upper: Points, lower: Points, a: Attributes) -> None:
@@ -95,29 +125,37 @@ def _draw_ball(canvas: Canvas, g: Geometry, side: int, upper: Points, lower: Poi
     x, iy = x + g.gaze, y - 0.004
     canvas.paint(canvas.polygon(ellipse(x, iy, r, r)).within(opening), rim)
     canvas.paint(canvas.polygon(ellipse(x, iy, 0.80 * r, 0.80 * r), blur=0.002).within(opening), light)
-    canvas.paint(canvas.blob(x, iy + 0.5 * r, 0.6 * r, 0.4 * r).within(canvas.polygon(ellipse(x, iy, 0.75 * r, 0.75 * r)).within(opening)), (1, 1, 1), 0.22)
+    canvas.paint(
+        canvas.blob(x, iy + 0.5 * r, 0.6 * r, 0.4 * r).within(
+            canvas.polygon(ellipse(x, iy, 0.75 * r, 0.75 * r)).within(opening)
+        ),
+        (1, 1, 1),
+        0.22,
+    )
     canvas.paint(canvas.polygon(ellipse(x, iy, 0.40 * r, 0.40 * r)).within(opening), (0.03, 0.02, 0.03))
-    canvas.shade(canvas.lines([upper + (0, 0.006)], 0.016, blur=0.004).within(opening), (0.62, 0.60, 0.64))
+    canvas.shade(canvas.lines([shifted(upper, 0, 0.006)], 0.016, blur=0.004).within(opening), (0.62, 0.60, 0.64))
     hx = x + 0.012 * (1 if g.light[0] > 0 else -1)
     canvas.paint(canvas.polygon(ellipse(hx, iy - 0.012, 0.0085, 0.0085)), (1, 1, 1), 0.95)
     canvas.paint(canvas.polygon(ellipse(2 * x - hx, iy + 0.012, 0.004, 0.004)), (1, 1, 1), 0.6)
 
 
-def _draw_lashes(canvas: Canvas, g: Geometry, side: int, line: Points, closed: bool, a: Attributes) -> None:
+def _draw_lashes(canvas: Canvas, side: int, line: Points, closed: bool, a: Attributes) -> None:
     length = {"feminine": 0.030, "masculine": 0.006, "androgynous": 0.016}[a.gender]
     ends = line if side > 0 else line[::-1]
     strokes = []
     for at, lean in ((0.60, 0.35), (0.78, 0.6), (0.93, 0.9), (1.0, 1.0)):
         root = ends[round(at * (len(ends) - 1))]
         rise = 0.75 if closed else -1.0
-        strokes.append(np.array([root, root + (side * lean * length, rise * length * (1.1 - 0.5 * lean))]))
+        strokes.append(np.array([root, shifted(root, side * lean * length, rise * length * (1.1 - 0.5 * lean))]))
     canvas.paint(canvas.lines(strokes, 0.006), (0.09, 0.06, 0.06), 0.9)
 
 
 def brow_outline(g: Geometry, side: int, attributes: Attributes, grow: float = 0.0) -> Points:
     """The outline of one eyebrow, grown by `grow` portrait units."""
     a = attributes
-    thick = {"normal": 0.0120, "thin": 0.0058, "bushy": 0.0220}[a.eyebrows] * (1.08 if a.gender == "masculine" else 0.95)
+    thick = {"normal": 0.0120, "thin": 0.0058, "bushy": 0.0220}[a.eyebrows] * (
+        1.08 if a.gender == "masculine" else 0.95
+    )
     lift = {"surprised": -0.034, "laugh": -0.008}.get(a.expression, 0.0)
     inner = {"frown": 0.022, "surprised": -0.008}.get(a.expression, 0.0)
     x, y = g.eye(side)[0], g.brow_y + lift

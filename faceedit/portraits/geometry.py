@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.portraits.attributes import Attributes, stream
-from faceedit.portraits.curves import Points, mirrored
+from faceedit.portraits.curves import Points, mirrored, shifted
 
 POSE, FACE, HAIR, BACKGROUND, CLOTHES, LIGHT, WORN, FRECKLES, NOISE, SKIN, BEARD = range(1, 12)
 
@@ -82,8 +82,8 @@ def geometry(seed: int, attributes: Attributes) -> Geometry:
     if a.chin == "double":
         chin_w *= 1.12
     half = [
-        (0.0, 0.122), (temple * 0.46, 0.140), (temple * 0.80, 0.200), (temple * 0.965, 0.290), (temple * 1.005, 0.375), (cheek, 0.465),
-        (cheek * 0.965, 0.560), (jaw, 0.660), (chin_w, chin_y - 0.026), (0.0, chin_y),
+        (0.0, 0.122), (temple * 0.46, 0.140), (temple * 0.80, 0.200), (temple * 0.965, 0.290), (temple * 1.005, 0.375),
+        (cheek, 0.465), (cheek * 0.965, 0.560), (jaw, 0.660), (chin_w, chin_y - 0.026), (0.0, chin_y),
     ]  # fmt: skip
     lx, ly = stream(seed, LIGHT).uniform((-0.75, -0.75), (0.75, -0.25))
     light = np.array([lx, ly, 0.95])
@@ -99,7 +99,10 @@ def geometry(seed: int, attributes: Attributes) -> Geometry:
         eye_x=0.117 + 0.007 * jitter[5],
         eye_y=0.447,
         eye_w=0.067 * (1 + 0.07 * jitter[6]) * (1.05 if fem else 1.0),
-        eye_h=0.036 * (1 + 0.12 * jitter[7]) * {"young": 1.10, "middle-aged": 1.0, "old": 0.92}[a.age] * {"feminine": 1.08, "masculine": 0.92, "androgynous": 1.0}[a.gender],
+        eye_h=0.036
+        * (1 + 0.12 * jitter[7])
+        * {"young": 1.10, "middle-aged": 1.0, "old": 0.92}[a.age]
+        * {"feminine": 1.08, "masculine": 0.92, "androgynous": 1.0}[a.gender],
         eye_tilt=0.10 * jitter[8] + 0.05,
         gaze=0.007 * jitter[15],
         brow_y=0.369 + 0.006 * jitter[9] + {"feminine": -0.005, "masculine": 0.008, "androgynous": 0.0}[a.gender],
@@ -122,4 +125,4 @@ def camera_matrix(seed: int) -> NDArray[np.float64]:
     c, s = scale * np.cos(np.deg2rad(turn)), scale * np.sin(np.deg2rad(turn))
     linear = np.array([[c, -s], [s, c]])
     middle = np.array([0.5, 0.5])
-    return np.concatenate([linear, (middle + (dx, dy) - linear @ middle)[:, None]], 1)
+    return np.concatenate([linear, (shifted(middle, dx, dy) - linear @ middle)[:, None]], 1)

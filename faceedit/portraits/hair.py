@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from faceedit.portraits.attributes import Attributes, stream
 from faceedit.portraits.canvas import Canvas, Color, Floats, Patch
-from faceedit.portraits.curves import Points, ellipse, smooth_noise, spline
+from faceedit.portraits.curves import Points, ellipse, shifted, smooth_noise, spline
 from faceedit.portraits.geometry import HAIR, Geometry
 
 COLORS: dict[str, Color] = {
@@ -72,7 +72,9 @@ def hair_tint(canvas: Canvas, patch: Patch, hair: Tress, attributes: Attributes,
     base = np.asarray(hair_color(hair, attributes), np.float32)
     level = (0.88 + texture)[..., None] * (0.30 + 0.70 * light[patch.window]) * np.float32(depth)
     bright = (0.10 + 0.16 * float(base.mean())) * depth
-    result: Floats = (base * level + sheen[..., None] * np.float32(bright) * (0.4 + 0.6 * base / base.max())).astype(np.float32)
+    result: Floats = (base * level + sheen[..., None] * np.float32(bright) * (0.4 + 0.6 * base / base.max())).astype(
+        np.float32
+    )
     return result
 
 
@@ -87,15 +89,45 @@ def back_outlines(g: Geometry, hair: Tress, style: str) -> list[Points]:
     """Outlines of the hair behind the head; none for bald and short."""
     w = g.cheek + 0.052 + 0.012 * hair.volume
     if style == "medium":
-        half = [(0.0, 0.06), (w * 0.72, 0.12), (w * 1.02, 0.30), (w * 1.10, 0.50), (w * 1.16, 0.665), (w * 0.95, 0.735), (0.5 * w, 0.72), (0.0, 0.70)]
+        half = [
+            (0.0, 0.06),
+            (w * 0.72, 0.12),
+            (w * 1.02, 0.30),
+            (w * 1.10, 0.50),
+            (w * 1.16, 0.665),
+            (w * 0.95, 0.735),
+            (0.5 * w, 0.72),
+            (0.0, 0.70),
+        ]
     elif style == "long":
-        half = [(0.0, 0.06), (w * 0.72, 0.12), (w * 1.03, 0.30), (w * 1.08, 0.50), (w * 1.14, 0.72), (w * 1.20, 0.92), (w * 1.10, 1.15), (0.4 * w, 1.15), (0.0, 1.1)]
+        half = [
+            (0.0, 0.06),
+            (w * 0.72, 0.12),
+            (w * 1.03, 0.30),
+            (w * 1.08, 0.50),
+            (w * 1.14, 0.72),
+            (w * 1.20, 0.92),
+            (w * 1.10, 1.15),
+            (0.4 * w, 1.15),
+            (0.0, 1.1),
+        ]
     elif style == "curly":
         return [scalloped(0.5, 0.395, w * 1.24, 0.375, 26, hair.phase)]
     elif style == "ponytail":
         s = hair.side
         x = 0.5 + s * (w + 0.015)
-        tail = [(x - s * 0.13, 0.27), (x - s * 0.02, 0.265), (x + s * 0.075, 0.335), (x + s * 0.115, 0.50), (x + s * 0.10, 0.70), (x + s * 0.030, 0.93), (x - s * 0.015, 0.80), (x - s * 0.005, 0.58), (x - s * 0.05, 0.44), (x - s * 0.13, 0.40)]
+        tail = [
+            (x - s * 0.13, 0.27),
+            (x - s * 0.02, 0.265),
+            (x + s * 0.075, 0.335),
+            (x + s * 0.115, 0.50),
+            (x + s * 0.10, 0.70),
+            (x + s * 0.030, 0.93),
+            (x - s * 0.015, 0.80),
+            (x - s * 0.005, 0.58),
+            (x - s * 0.05, 0.44),
+            (x - s * 0.13, 0.40),
+        ]
         return [spline(tail, closed=True)]
     else:
         return []
@@ -108,10 +140,24 @@ def hairline_curve(g: Geometry, hair: Tress, receding: bool) -> Points:
     """The edge of the hair on the forehead, from the picture's right sideburn to the left one."""
     t = g.temple
     if receding:
-        half = [(t * 0.985, 0.455), (t * 0.93, 0.37), (t * 0.90, 0.30), (t * 0.78, 0.205), (t * 0.52, 0.158), (t * 0.26, 0.195)]
+        half = [
+            (t * 0.985, 0.455),
+            (t * 0.93, 0.37),
+            (t * 0.90, 0.30),
+            (t * 0.78, 0.205),
+            (t * 0.52, 0.158),
+            (t * 0.26, 0.195),
+        ]
         middle = (0.5, 0.212)
     else:
-        half = [(t * 0.985, 0.455), (t * 0.925, 0.38), (t * 0.885, 0.325), (t * 0.75, 0.270), (t * 0.45, 0.240), (t * 0.2, 0.232)]
+        half = [
+            (t * 0.985, 0.455),
+            (t * 0.925, 0.38),
+            (t * 0.885, 0.325),
+            (t * 0.75, 0.270),
+            (t * 0.45, 0.240),
+            (t * 0.2, 0.232),
+        ]
         middle = (0.5 + hair.part, 0.226)
     return spline([*((0.5 + x, y) for x, y in half), middle, *((0.5 - x, y) for x, y in reversed(half))])
 
@@ -138,7 +184,9 @@ def bangs_outline(g: Geometry, hair: Tress) -> Points:
     return np.concatenate([upper, np.stack([0.5 + t * x, drop], 1)])
 
 
-def draw_back_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attributes, light: Floats, clip: Floats | float) -> None:
+def draw_back_hair(
+    canvas: Canvas, g: Geometry, hair: Tress, attributes: Attributes, light: Floats, clip: Floats | float
+) -> None:
     """The hair behind head and shoulders, darker towards the neck; `clip` cuts away what a hat presses down."""
     outlines = back_outlines(g, hair, attributes.hair_style)
     if not outlines:
@@ -154,7 +202,9 @@ def draw_back_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attribu
         canvas.paint(knot, (0.75, 0.22, 0.30))
 
 
-def draw_front_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attributes, light: Floats, clip: Floats | float) -> None:
+def draw_front_hair(
+    canvas: Canvas, g: Geometry, hair: Tress, attributes: Attributes, light: Floats, clip: Floats | float
+) -> None:
     """The hair on the skull and forehead with its shadow on the skin."""
     a = attributes
     if a.hair_style == "bald":
@@ -163,7 +213,7 @@ def draw_front_hair(canvas: Canvas, g: Geometry, hair: Tress, attributes: Attrib
     face = canvas.polygon(g.outline)
     if a.bangs == "yes":
         outlines.append(bangs_outline(g, hair))
-    shadow = canvas.polygon(*(line + (-0.012 * g.light[0], 0.016) for line in outlines), blur=0.008).within(face)
+    shadow = canvas.polygon(*(shifted(line, -0.012 * g.light[0], 0.016) for line in outlines), blur=0.008).within(face)
     canvas.shade(shadow, (0.76, 0.66, 0.62))
     cap = canvas.polygon(*outlines, blur=0.0028).times(clip)
     canvas.paint(cap, hair_tint(canvas, cap, hair, a, light, 1.0))

@@ -20,11 +20,30 @@ def draw_nose(canvas: Canvas, g: Geometry, attributes: Attributes) -> None:
     away = -1 if g.light[0] > 0 else 1
     for side in SIDES:
         strength = 0.80 if side == away else 0.92
-        flank = spline([(0.5 + side * 0.034, 0.40), (0.5 + side * (0.018 + 0.10 * w), 0.47), (0.5 + side * w * 0.62, y - 0.045 * k), (0.5 + side * w * 0.98, y - 0.012)])
+        flank = spline(
+            [
+                (0.5 + side * 0.034, 0.40),
+                (0.5 + side * (0.018 + 0.10 * w), 0.47),
+                (0.5 + side * w * 0.62, y - 0.045 * k),
+                (0.5 + side * w * 0.98, y - 0.012),
+            ]
+        )
         canvas.shade(canvas.lines([flank], 0.017 * k, blur=0.008), (strength, strength - 0.07, strength - 0.09))
-        wing = spline([(0.5 + side * w * 0.78, y - 0.030 * k), (0.5 + side * w * 1.06, y - 0.010 * k), (0.5 + side * w * 0.92, y + 0.008 * k), (0.5 + side * w * 0.55, y + 0.008 * k)])
+        wing = spline(
+            [
+                (0.5 + side * w * 0.78, y - 0.030 * k),
+                (0.5 + side * w * 1.06, y - 0.010 * k),
+                (0.5 + side * w * 0.92, y + 0.008 * k),
+                (0.5 + side * w * 0.55, y + 0.008 * k),
+            ]
+        )
         canvas.shade(canvas.lines([wing], 0.009, blur=0.0035), (0.68, 0.55, 0.51))
-        canvas.shade(canvas.polygon(ellipse(0.5 + side * w * 0.46, y + 0.006 * k, 0.24 * w, 0.0085 * k, -side * 0.25), blur=0.0022), (0.36, 0.24, 0.22))
+        canvas.shade(
+            canvas.polygon(
+                ellipse(0.5 + side * w * 0.46, y + 0.006 * k, 0.24 * w, 0.0085 * k, -side * 0.25), blur=0.0022
+            ),
+            (0.36, 0.24, 0.22),
+        )
     canvas.shade(canvas.blob(0.5 - 0.02 * g.light[0], y + 0.024 * k, w * 0.85, 0.018), (0.80, 0.70, 0.66))
     base = spline([(0.5 - w * 0.34, y + 0.010 * k), (0.5, y + 0.017 * k), (0.5 + w * 0.34, y + 0.010 * k)])
     canvas.shade(canvas.lines([base], 0.008, blur=0.003), (0.66, 0.54, 0.50))
@@ -81,7 +100,9 @@ def draw_mouth(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes)
     if a.expression == "frown":
         for side in SIDES:
             x = 0.5 + side * g.mouth_w * 1.06
-            canvas.shade(canvas.lines([spline([(x, 0.700), (x + side * 0.012, 0.722)])], 0.012, blur=0.005), (0.72, 0.62, 0.58))
+            canvas.shade(
+                canvas.lines([spline([(x, 0.700), (x + side * 0.012, 0.722)])], 0.012, blur=0.005), (0.72, 0.62, 0.58)
+            )
             crease = np.array([(0.5 + side * 0.016, 0.372), (0.5 + side * 0.013, 0.402)])
             canvas.shade(canvas.lines([crease], 0.008, blur=0.003), (0.62, 0.50, 0.46))
     canvas.paint(canvas.polygon(np.concatenate([top, up[::-1]])), dark)
@@ -93,14 +114,22 @@ def draw_mouth(canvas: Canvas, g: Geometry, tone: Color, attributes: Attributes)
             canvas.paint(canvas.blob(0.5, g.mouth_y + 0.044, 0.055, 0.018).within(inside), (0.80, 0.36, 0.36), 0.9)
         teeth = up * (1, 0) + 0.38 * down * (0, 1) + 0.62 * up * (0, 1)
         if a.expression != "surprised":
-            row = canvas.polygon(np.concatenate([up, (teeth if a.expression == "laugh" else down)[::-1]])).within(inside)
+            row = canvas.polygon(np.concatenate([up, (teeth if a.expression == "laugh" else down)[::-1]])).within(
+                inside
+            )
             canvas.paint(row, (0.97, 0.96, 0.92))
         else:
-            canvas.paint(canvas.blob(0.5, float(down[12, 1]) - 0.004, 0.040, 0.020).within(inside), (0.72, 0.32, 0.33), 0.9)
+            canvas.paint(
+                canvas.blob(0.5, float(down[12, 1]) - 0.004, 0.040, 0.020).within(inside), (0.72, 0.32, 0.33), 0.9
+            )
     else:
         canvas.paint(canvas.lines([up], 0.0075, blur=0.001), (color[0] * 0.42, color[1] * 0.32, color[2] * 0.34), 0.9)
     mid = bottom[12]
-    canvas.paint(canvas.blob(0.5 + 0.02 * g.light[0], float(mid[1]) - 0.55 * g.lower_lip, 0.030, 0.32 * g.lower_lip + 0.001), (1, 0.97, 0.96), 0.34)
+    canvas.paint(
+        canvas.blob(0.5 + 0.02 * g.light[0], float(mid[1]) - 0.55 * g.lower_lip, 0.030, 0.32 * g.lower_lip + 0.001),
+        (1, 0.97, 0.96),
+        0.34,
+    )
     for side, end in ((-1, up[0]), (1, up[-1])):
         canvas.shade(canvas.blob(float(end[0]) + side * 0.004, float(end[1]), 0.013, 0.011), (0.70, 0.58, 0.55))
     if a.beard != "full":

@@ -9,7 +9,7 @@ from faceedit.portraits.attributes import Attributes
 from faceedit.portraits.backdrop import neckline
 from faceedit.portraits.beard import beard_area
 from faceedit.portraits.canvas import Canvas, Floats
-from faceedit.portraits.curves import Points, ellipse, spline
+from faceedit.portraits.curves import Points, ellipse, shifted, spline
 from faceedit.portraits.eyes import brow_outline, lid_area, lids
 from faceedit.portraits.geometry import Geometry
 from faceedit.portraits.hair import Tress, back_outlines, bangs_outline, cap_outline, hairline_curve, scalloped
@@ -25,7 +25,9 @@ SOFT = 0.006
 class Places:
     """The regions of one portrait as float32 [size, size] masks in [0, 1], each drawn when it is asked for."""
 
-    def __init__(self, size: int, matrix: NDArray[np.float64], g: Geometry, hair: Tress, attributes: Attributes) -> None:
+    def __init__(
+        self, size: int, matrix: NDArray[np.float64], g: Geometry, hair: Tress, attributes: Attributes
+    ) -> None:
         self._canvas = Canvas(size, matrix)
         self._g, self._hair, self._attributes = g, hair, attributes
         self._known: dict[str, Floats] = {}
@@ -71,6 +73,8 @@ class Places:
         field = self._fill(g.outline, neck, *(ear_outline(g, s) for s in SIDES))
         hidden = [self._front_hair(), *([self._fill(*hat_area(g))] if self._attributes.hat != "none" else [])]
         eyes = self._fill(*(np.concatenate([a, b[::-1]]) for a, b in (lids(g, s, self._attributes) for s in SIDES)))
+        if self._attributes.glasses == "sunglasses":
+            hidden.append(self.mask("eyeglasses"))
         for cover in (*hidden, eyes, self.mask("lips"), self.mask("eyebrows")):
             field = field * (1 - cover)
         if self._attributes.beard in ("full", "goatee"):
@@ -113,10 +117,24 @@ class Places:
         if name == "hairline":
             normal = hairline_curve(g, self._hair, False)[8:-8]
             high = hairline_curve(g, self._hair, True)[8:-8]
-            return [np.concatenate([high + (0, -0.02), (normal + (0, 0.035))[::-1]])]
+            return [np.concatenate([shifted(high, 0, -0.02), (shifted(normal, 0, 0.035))[::-1]])]
         if name == "forehead":
             t = g.temple
-            return [spline([(0.5 - 0.86 * t, 0.355), (0.5 - 0.84 * t, 0.27), (0.5 - 0.45 * t, 0.215), (0.5, 0.205), (0.5 + 0.45 * t, 0.215), (0.5 + 0.84 * t, 0.27), (0.5 + 0.86 * t, 0.355), (0.5, 0.362)], closed=True)]
+            return [
+                spline(
+                    [
+                        (0.5 - 0.86 * t, 0.355),
+                        (0.5 - 0.84 * t, 0.27),
+                        (0.5 - 0.45 * t, 0.215),
+                        (0.5, 0.205),
+                        (0.5 + 0.45 * t, 0.215),
+                        (0.5 + 0.84 * t, 0.27),
+                        (0.5 + 0.86 * t, 0.355),
+                        (0.5, 0.362),
+                    ],
+                    closed=True,
+                )
+            ]
         if name == "mouth":
             return [ellipse(0.5, g.mouth_y + 0.006, 0.142, 0.072)]
         if name == "lips":
@@ -125,7 +143,9 @@ class Places:
         if name == "nose":
             w, y = g.nose_w * 1.15, g.nose_y
             half = [(0.030, 0.415), (0.036, 0.49), (w, y - 0.03), (w * 1.08, y), (w * 0.7, y + 0.026), (0.0, y + 0.032)]
-            return [spline([*((0.5 + x, v) for x, v in half), *((0.5 - x, v) for x, v in reversed(half[:-1]))], closed=True)]
+            return [
+                spline([*((0.5 + x, v) for x, v in half), *((0.5 - x, v) for x, v in reversed(half[:-1]))], closed=True)
+            ]
         if name == "eyebrows":
             return [brow_outline(g, s, a, 0.008) for s in SIDES]
         if name == "under_eyes":
@@ -133,7 +153,10 @@ class Places:
         if name == "pupils":
             return [ellipse(x + g.gaze, y - 0.004, 0.037, 0.037) for _, x, y in both]
         if name == "eyes":
-            return [*(ellipse(x + 0.006 * s, y - 0.004, 0.098, 0.062, -s * g.eye_tilt) for s, x, y in both), *(lid_area(g, s) for s in SIDES)]
+            return [
+                *(ellipse(x + 0.006 * s, y - 0.004, 0.098, 0.062, -s * g.eye_tilt) for s, x, y in both),
+                *(lid_area(g, s) for s in SIDES),
+            ]
         if name == "cheeks":
             return [ellipse(0.5 + s * 0.152, 0.578, 0.088, 0.072) for s in SIDES]
         if name == "eyeglasses":

@@ -64,7 +64,9 @@ def render(
         UsageError: the seed or the size is out of range.
     """
     if not SMALLEST <= size <= LARGEST or seed < 0:
-        raise UsageError(f"cannot draw portrait {seed} at {size} px", f"seeds start at 0, sizes are {SMALLEST} to {LARGEST}")
+        raise UsageError(
+            f"cannot draw portrait {seed} at {size} px", f"seeds start at 0, sizes are {SMALLEST} to {LARGEST}"
+        )
     chosen = attributes or sample_attributes(seed)
     matrix, shape, hair = camera_matrix(seed), geometry(seed, chosen), tress(seed)
     canvas = Canvas(_working_size(size), matrix)
@@ -76,7 +78,12 @@ def render(
 
 
 def counterfactual(
-    seed: int, size: int, field: str, value: str, attributes: Attributes | None = None, regions: bool | Sequence[str] = True
+    seed: int,
+    size: int,
+    field: str,
+    value: str,
+    attributes: Attributes | None = None,
+    regions: bool | Sequence[str] = True,
 ) -> Rendered:
     """Portrait `seed` (or `attributes` drawn with it) with one attribute changed and all else equal.
 

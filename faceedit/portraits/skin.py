@@ -9,7 +9,7 @@ from numpy.random import Generator
 from faceedit.portraits.attributes import Attributes, stream
 from faceedit.portraits.backdrop import neckline
 from faceedit.portraits.canvas import Canvas, Color, Floats, Patch
-from faceedit.portraits.curves import Points, ellipse, spline
+from faceedit.portraits.curves import Points, ellipse, shifted, spline
 from faceedit.portraits.geometry import FRECKLES, SKIN, Geometry
 
 TONES: dict[str, Color] = {
@@ -53,7 +53,7 @@ def draw_neck(canvas: Canvas, g: Geometry, tone: Color, light: Floats, double: b
     right, left = spline(sides), spline([(1 - x, y) for x, y in sides])
     neck = canvas.polygon(np.concatenate([right, hem[::-1], left[::-1]]))
     canvas.paint(neck, light[neck.window] * np.float32(0.93) * np.asarray(tone, np.float32))
-    shadow = canvas.polygon(g.outline + (-0.05 * g.light[0], 0.052), blur=0.014).within(neck)
+    shadow = canvas.polygon(shifted(g.outline, -0.05 * g.light[0], 0.052), blur=0.014).within(neck)
     canvas.shade(shadow, (0.72, 0.62, 0.58))
     for side in SIDES:
         canvas.shade(canvas.blob(0.5 + side * w, 0.86, 0.045, 0.10).within(neck), (0.82, 0.74, 0.70))
@@ -61,9 +61,9 @@ def draw_neck(canvas: Canvas, g: Geometry, tone: Color, light: Floats, double: b
         canvas.shade(canvas.lines([cord], 0.010, blur=0.008).within(neck), 0.84)
     if double:
         roll = canvas.polygon(roll_outline(g))
-        canvas.shade(canvas.polygon(roll_outline(g) + (0, 0.010), blur=0.012).within(neck), (0.72, 0.63, 0.60))
+        canvas.shade(canvas.polygon(shifted(roll_outline(g), 0, 0.010), blur=0.012).within(neck), (0.72, 0.63, 0.60))
         canvas.paint(roll, light[roll.window] * np.float32(1.0) * np.asarray(tone, np.float32))
-        canvas.shade(canvas.polygon(g.outline + (0, 0.016), blur=0.008).within(roll), (0.62, 0.50, 0.46))
+        canvas.shade(canvas.polygon(shifted(g.outline, 0, 0.016), blur=0.008).within(roll), (0.62, 0.50, 0.46))
         canvas.paint(canvas.blob(0.5 + 0.05 * g.light[0], g.chin_y + 0.042, 0.06, 0.010), (1, 0.95, 0.9), 0.16)
     return neck
 
@@ -99,7 +99,14 @@ def draw_ears(canvas: Canvas, g: Geometry, tone: Color, light: Floats) -> None:
         canvas.paint(ear, light[ear.window] * reddish)
         x, y = g.ear(side)
         k = g.ear_scale
-        rim = spline([(x, y - 0.038 * k), (x + side * 0.018 * k, y - 0.032 * k), (x + side * 0.014 * k, y + 0.006 * k), (x + side * 0.002, y + 0.03 * k)])
+        rim = spline(
+            [
+                (x, y - 0.038 * k),
+                (x + side * 0.018 * k, y - 0.032 * k),
+                (x + side * 0.014 * k, y + 0.006 * k),
+                (x + side * 0.002, y + 0.03 * k),
+            ]
+        )
         canvas.shade(canvas.lines([rim], 0.009, blur=0.003).within(ear), (0.70, 0.58, 0.54))
         canvas.shade(canvas.blob(x - side * 0.006, y, 0.016 * k, 0.032 * k).within(ear), (0.78, 0.66, 0.62))
 
@@ -109,7 +116,11 @@ def draw_face(canvas: Canvas, g: Geometry, tone: Color, light: Floats, attribute
     face = canvas.polygon(g.outline)
     canvas.paint(face, light[face.window] * np.asarray(tone, np.float32))
     rim = canvas.polygon(ellipse(0.5 + 0.03 * g.light[0], 0.44, g.cheek * 1.0, 0.40), blur=0.04)
-    edge = Patch(face.y, face.x, face.alpha - rim.within(face).alpha) if rim.within(face).alpha.shape == face.alpha.shape else face
+    edge = (
+        Patch(face.y, face.x, face.alpha - rim.within(face).alpha)
+        if rim.within(face).alpha.shape == face.alpha.shape
+        else face
+    )
     canvas.shade(edge, (0.90, 0.83, 0.80))
     for side in SIDES:
         ex, ey = g.eye(side)
@@ -149,7 +160,8 @@ def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: 
             canvas.shade(canvas.lines([bag, fold], 0.009, blur=0.005), (amount, amount - 0.08, amount - 0.1))
         if a.age == "old":
             crow = [
-                np.array([(ex + side * 0.078, ey + dy), (ex + side * 0.112, ey + 2.2 * dy)]) for dy in (-0.014, 0.004, 0.020)
+                np.array([(ex + side * 0.078, ey + dy), (ex + side * 0.112, ey + 2.2 * dy)])
+                for dy in (-0.014, 0.004, 0.020)
             ]
             sag = spline([(0.5 + side * 0.128, 0.700), (0.5 + side * 0.148, 0.735), (0.5 + side * 0.140, 0.765)])
             canvas.shade(canvas.lines([*crow, sag], 0.007, blur=0.003).within(face), (0.78, 0.68, 0.65))
@@ -159,14 +171,26 @@ def draw_marks(canvas: Canvas, seed: int, g: Geometry, face: Patch, attributes: 
         dots = _scatter(rng)
         radius = rng.uniform(0.0055, 0.0088, len(dots))
         spots = [ellipse(x, y, r, r) for (x, y), r in zip(dots, radius, strict=True)]
-        canvas.shade(canvas.polygon(*spots, blur=0.002).within(face), (0.50, 0.40, 0.36) if deep else (0.74, 0.56, 0.43))
+        canvas.shade(
+            canvas.polygon(*spots, blur=0.002).within(face), (0.50, 0.40, 0.36) if deep else (0.74, 0.56, 0.43)
+        )
     if a.forehead == "wrinkled":
         lines = [
-            spline([(0.5 - w, y + 0.008), (0.5 - w / 2, y - 0.004), (0.5, y + 0.004), (0.5 + w / 2, y - 0.004), (0.5 + w, y + 0.008)])
+            spline(
+                [
+                    (0.5 - w, y + 0.008),
+                    (0.5 - w / 2, y - 0.004),
+                    (0.5, y + 0.004),
+                    (0.5 + w / 2, y - 0.004),
+                    (0.5 + w, y + 0.008),
+                ]
+            )
             for w, y in ((0.125, 0.318), (0.140, 0.288), (0.120, 0.258))
         ]
         canvas.shade(canvas.lines(lines, 0.009, blur=0.0025), (0.66, 0.52, 0.47))
-        canvas.paint(canvas.lines([line + (0, 0.009) for line in lines], 0.006, blur=0.003), (1, 0.95, 0.88), 0.16)
+        canvas.paint(
+            canvas.lines([shifted(line, 0, 0.009) for line in lines], 0.006, blur=0.003), (1, 0.95, 0.88), 0.16
+        )
 
 
 def _scatter(rng: Generator) -> Points:
