@@ -15,6 +15,8 @@ from faceedit.errors import FaceEditError
 
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=Bearer )\S+")
 
+PLAIN_WIDTH = 120
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -59,6 +61,12 @@ class Console:
     def line(self, text: str) -> None:
         """Writes a line to stdout. Paths keep the bytes they have on disk, also where those are no valid text."""
         self.write_bytes(os.fsencode(text + "\n") if os.name != "nt" else (text + os.linesep).encode("utf-8"))
+
+    def table(self, renderable: Any) -> None:
+        """Writes a rich table to stdout: in colour on a terminal that wants it, plain and unbroken elsewhere."""
+        from rich.console import Console as RichConsole
+
+        RichConsole(file=self.stdout, width=None if self.stdout.isatty() else PLAIN_WIDTH).print(renderable)
 
     def write_bytes(self, data: bytes) -> None:
         """Writes bytes to stdout, e.g. the picture for `-o -`."""

@@ -144,6 +144,8 @@ def document(
     image: str, request: Request, prepared: Prepared, result: Result, target: Targets, seconds: float
 ) -> dict[str, Any]:
     """The JSON object of one edit, as `docs/cli.md` describes it."""
+    from faceedit.compare import outside_max_abs_diff
+
     height, width = result.picture.size
     return {
         "schema": SCHEMA,
@@ -160,6 +162,7 @@ def document(
         "face": [round(float(value), 1) for value in prepared.portrait.face.box],
         "mask_origin": result.mask.origin,
         "mask_share": round(float(result.mask.values.mean()), 6),
+        "outside_max_abs_diff": outside_max_abs_diff(result.picture.rgb, result.rgb, result.mask.values),
         "seconds": round(seconds, 3),
         "warnings": list(result.warnings),
     }

@@ -46,7 +46,7 @@ Recipe = Annotated[str | None, _option("--recipe", "-r", text="Recipe by name, o
 Settings = Annotated[
     list[str] | None, _option("--set", text="Override one recipe key; repeatable.", metavar="KEY=VALUE")
 ]
-Seed = Annotated[int, _option("--seed", "-s", text="Seed of everything random.", min=0, max=2**63 - 1, metavar="N")]
+Seed = Annotated[int, _option("--seed", "-s", text="Seed of everything random.", min=0, max=2**32 - 1, metavar="N")]
 Steps = Annotated[int | None, _option("--steps", text="Sampling steps.", min=1, metavar="N")]
 Strength = Annotated[
     float | None, _option("--strength", text="How strongly to edit.", min=0.0, max=1.0, metavar="SHARE")
@@ -106,7 +106,16 @@ Count = Annotated[int, _option("--count", text="How many portraits.", min=1, met
 Size = Annotated[int, _option("--size", text="Side of the portraits in pixels.", min=128, max=1024, metavar="PIXELS")]
 Resume = Annotated[bool, _option("--resume", text="Go on from the last checkpoint in the folder.")]
 Attributes = Annotated[
-    list[str] | None, _option("--attributes", text="Only these attributes; repeatable.", metavar="FIELD=VALUE")
+    list[str] | None, _option("--attributes", text="Only these, by field or field=value; repeatable.", metavar="KEY")
+]
+BenchmarkLocator = Annotated[
+    str,
+    _option("--locator", text="dilate, hull or exact (the true region), recipe, or a locator's name.", metavar="NAME"),
+]
+Wordings = Annotated[str, _option("--wordings", text="canonical, or held-out: words no training saw.", metavar="KIND")]
+Split = Annotated[str, _option("--split", text="held-out for reports, validation for tuning.", metavar="NAME")]
+Trips = Annotated[
+    int, _option("--trips", text="Also put glasses on and take them off so many times.", min=0, metavar="N")
 ]
 
 Repeats = Annotated[int, _option("--repeats", text="Warm edits measured; the best counts.", min=1, metavar="N")]

@@ -92,7 +92,7 @@ def test_twenty_thousand_pixels_square(call: Call, tmp_path: Path) -> None:
     """Refused from the header: decoding it would take 1.2 GB."""
     path = tmp_path / "huge.png"
     path.write_bytes(header_only_png(20_000, 20_000))
-    refused(call("edit", path, "rosy cheeks", *SMOKE), 1, "20000x20000")
+    refused(call("edit", path, "rosy cheeks", *SMOKE), 1, "huge.png", "pixels")
     assert files_in(tmp_path) == {"huge.png"}
 
 

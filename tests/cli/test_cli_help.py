@@ -35,7 +35,10 @@ SURFACE: dict[str, set[str]] = {
     "weights path": set(),
     "data portraits": {"--output", "--count", "--seed", "--size", "--force"},
     "train": {"--output", "--resume", "--set"},
-    "eval portraits": CHOICE | MACHINE | {"--count", "--seed", "--attributes", "--locator", "--steps", "--output"},
+    "eval portraits": CHOICE
+    | MACHINE
+    | {"--count", "--seed", "--size", "--attributes", "--locator", "--wordings", "--split", "--trips"}
+    | {"--output", "--force"},
     "bench": CHOICE | MACHINE | {"--steps", "--repeats"},
     "doctor": set(),
 }

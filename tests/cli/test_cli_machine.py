@@ -1,0 +1,133 @@
+"""`doctor`, `bench`, `weights` and `recipes`: what they say about this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from cli_harness import SMOKE, Call
+from torch import nn
+
+from faceedit.bench import Call as ModelCall
+from faceedit.bench import peak_memory, recorded_calls, replay_calls
+from faceedit.models.manifest import WeightFile, WeightSet
+
+
+def test_doctor_sees_what_runs(call: Call) -> None:
+    (document,) = call("doctor", "--json").documents
+    assert document["schema"] == "faceedit.doctor/1"
+    recipes = {row["name"]: row for row in document["recipes"]}
+    assert recipes["smoke/inpaint"]["ok"] is True
+    assert recipes["inpaint"]["ok"] is True or recipes["inpaint"]["advice"]
+    packages = {row["name"]: row for row in document["packages"]}
+    assert packages["torch"]["ok"] is True
+    assert {row["name"] for row in document["machine"]} >= {"python", "platform", "memory", "disk", "torch", "cpu"}
+
+
+def test_doctor_names_a_package_out_of_range(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceedit.doctor.requires", lambda _: ["torch>=99", "nosuchpackage>=1", 'x; extra == "dev"'])
+    outcome = call("doctor", "--json")
+    old, absent = outcome.documents[0]["packages"]
+    assert (old["ok"], old["advice"]) == (False, "pip install 'torch>=99'")
+    assert absent["value"].startswith("missing")
+    assert "torch>=99" in call("doctor").out
+
+
+class Twice(nn.Module):
+    """A model whose parts are called by it and, one of them, also on its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+        self.head = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.inner(x)) * scale
+        return out
+
+
+def test_the_floor_holds_the_outermost_calls() -> None:
+    """A part called by its model must not be counted twice; a part called on its own must be counted."""
+    model = Twice()
+    x = torch.ones(1, 2)
+    with recorded_calls([model]) as calls:
+        model(x, scale=2.0)
+        model.inner(x)
+    assert [(call.model, call.kwargs) for call in calls] == [(model, {"scale": 2.0}), (model.inner, {})]
+    with recorded_calls([model]) as again:
+        replay_calls(calls)
+    assert [call.model for call in again] == [model, model.inner]
+    model(x)
+    assert len(again) == 2
+
+
+def test_a_failing_call_leaves_the_count_right() -> None:
+    model = Twice()
+    with recorded_calls([model]) as calls:
+        with pytest.raises(RuntimeError):
+            model(torch.ones(1, 3))
+        model(torch.ones(1, 2))
+    assert [call.model for call in calls] == [model, model]
+    assert isinstance(calls[0], ModelCall)
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    """torch alone takes more than 50 MiB; a unit wrong by 1024 would show."""
+    peak = peak_memory()
+    assert peak is None or 50 * 1024**2 < peak < 100 * 1024**3
+
+
+def test_bench(call: Call) -> None:
+    (document,) = call("bench", *SMOKE, "--repeats", 1, "--json").documents
+    assert document["schema"] == "faceedit.bench/1"
+    assert document["calls"]["UNet2DConditionModel"] == 2
+    assert document["calls"]["Encoder"] == 1 and document["calls"]["Decoder"] >= 1
+    assert document["warm_seconds"] > document["floor_seconds"] > 0
+    assert document["ratio"] == pytest.approx(document["warm_seconds"] / document["floor_seconds"])
+    assert document["help_seconds"] < 5
+
+
+def test_bench_passes_the_exit_code_on(call: Call) -> None:
+    assert call("bench", "-r", "nosuch").code == 2
+
+
+@pytest.fixture
+def one_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A manifest with one bundled set of one file, present and whole."""
+    folder = tmp_path / "weights" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "a.bin").write_bytes(b"weights")
+    digest = "9a3f6e0b8ed1a8a2f0d1d8a2c3a2b2b9f0c9be3ea7ee1a7ec3a9c2c4c8a0f0d0"
+    known = WeightSet("tiny", "bundled", files=(WeightFile("a.bin", 7, digest),), licence="Apache-2.0")
+    monkeypatch.setattr("faceedit.models.manifest.weight_sets", lambda: (known,))
+    monkeypatch.setattr("faceedit.models.manifest.bundled_weights_dir", lambda: folder.parent)
+    return folder
+
+
+def test_weights_verify_finds_damage(call: Call, one_set: Path) -> None:
+    """The bytes do not have the manifest's hash: exit code 4, the file named."""
+    outcome = call("weights", "verify")
+    assert outcome.code == 4
+    assert "a.bin" in outcome.out
+    assert "tiny" in outcome.err
+
+
+def test_weights_list_and_path(call: Call, one_set: Path) -> None:
+    (document,) = call("weights", "list", "--json").documents
+    assert (document["id"], document["bytes"], document["licence"]) == ("tiny", 7, "Apache-2.0")
+    assert call("weights", "path", "tiny").out == f"{one_set}\n"
+    assert call("weights", "path", "tyni").code == 2
+
+
+def test_absent_weights_have_no_path(call: Call, one_set: Path) -> None:
+    (one_set / "a.bin").unlink()
+    one_set.rmdir()
+    assert call("weights", "path", "tiny").code == 4
+
+
+def test_recipes_list_and_show(call: Call) -> None:
+    assert "smoke/inpaint" in call("recipes", "list").out
+    shown = call("recipes", "show", "smoke/inpaint", "--set", "sampling.guidance=3")
+    (row,) = [line.split() for line in shown.out.splitlines() if line.startswith("sampling.guidance ")]
+    assert row[1] == "3.0"
