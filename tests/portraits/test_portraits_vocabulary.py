@@ -61,7 +61,7 @@ def test_fields_are_nearly_independent() -> None:
     codes = {f: np.array([v.index(getattr(item, f)) for item in sample]) for f, v in FIELDS.items()}
     for first in FIELDS:
         for second in FIELDS:
-            if first >= second or {first, second} == {"hair_style", "bangs"}:
+            if first >= second or "bangs" in (first, second):  # no hair or a hidden hairline decides these
                 continue
             table = np.zeros((len(FIELDS[first]), len(FIELDS[second])))
             np.add.at(table, (codes[first], codes[second]), 1)
