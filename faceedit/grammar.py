@@ -112,4 +112,5 @@ _REMOVER_LIST = (
 REMOVERS = tuple(_REMOVER_LIST.split("|"))
 # Removers that also govern the plain nouns coordinated after them ("remove the hat and the glasses").
 VERBAL_REMOVERS = frozenset(REMOVERS) - {"no", "not", "none", "never", "no longer", "free of", "free from", "minus"}
+JOINTS = _words("and plus with but while also then or nor")
 FIXED_PAIRS = (("salt", "and", "pepper"), ("black", "and", "white"))

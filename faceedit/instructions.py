@@ -14,10 +14,18 @@ _REMOVERS = tuple(sorted((tuple(phrase.split()) for phrase in gr.REMOVERS), key=
 
 @dataclass(frozen=True)
 class Clause:
-    """One wish: `words` without instruction words; `before` is what they replace; `subject` is who it is said of."""
+    """One wish.
+
+    Attributes:
+        words: the attribute without instruction words.
+        remove: it is to be taken away, said by the words `remover` ("get rid of").
+        before: what it replaces.
+        subject: who it is said of.
+    """
 
     words: Words
     remove: bool = False
+    remover: str = ""
     before: Words = ()
     subject: Words = ()
 
@@ -26,11 +34,19 @@ def understand(words: Words) -> Clause:
     """Strips politeness, subjects, auxiliaries and instruction verbs until only the attribute is left."""
     clause = Clause(words)
     for _ in range(2 * len(words) + 4):
-        after = _step(clause)
+        after = _step(replace(clause, words=_trimmed(clause.words)))
         if after == clause:
             break
         clause = after
     return clause
+
+
+def _trimmed(words: Words) -> Words:
+    while words and words[0] in gr.JOINTS:
+        words = words[1:]
+    while words and words[-1] in gr.JOINTS:
+        words = words[:-1]
+    return words
 
 
 def _step(clause: Clause) -> Clause:
@@ -39,14 +55,14 @@ def _step(clause: Clause) -> Clause:
         return _single(clause)
     removal = leading_removal(words)
     if removal and len(removal) < len(words):
-        return replace(clause, words=words[len(removal) :], remove=True)
+        return replace(clause, words=words[len(removal) :], remove=True, remover=" ".join(removal))
     for k in range(1, len(words) - 1):
         if words[k] in ("without", "no") and is_bare_part(words[:k]):
             part = drop_determiners(words[:k])
             joint = {"hair": "in", "neck": "around"}.get(part[-1], "on")
             return replace(clause, words=(*words[k + 1 :], joint, "the", *part), remove=True)
     if words[-1] in ("off", "away") and words[0] in ("take", "cut", "wipe", "shave", "pull"):
-        return replace(clause, words=words[1:-1], remove=True)
+        return replace(clause, words=words[1:-1], remove=True, remover="take off")
     if (
         "free" in words[1:-1]
         and find_terms(words[: words.index("free", 1)])

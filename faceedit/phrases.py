@@ -12,7 +12,7 @@ from faceedit.instructions import Clause, Words, drop_determiners, is_bare_part,
 from faceedit.lexicon import find_terms
 
 _TOKEN = re.compile(r"[,;.!?:=&+/\n]|[^\s,;.!?:=&+/\-\"“”„«»()\[\]{}<>*_#…|\\~^`‐‑‒–—―]+")
-_SEPARATORS = frozenset(",;.!?:=&+/\n") | {"and", "plus", "with", "but", "while", "also", "then", "or", "nor"}
+_SEPARATORS = frozenset(",;.!?:=&+/\n") | gr.JOINTS
 
 
 def tokenize(text: str) -> list[str]:
@@ -45,20 +45,13 @@ def clauses(text: str) -> list[Clause]:
         subject = _without_frame(pieces[0][1])
         pieces = pieces[1:]
     found: list[Clause] = []
-    verbal = False
     for before, words in _merge(pieces):
-        marked = leading_removal(words)
         clause = understand(words)
-        if marked:
-            verbal = " ".join(marked) in gr.VERBAL_REMOVERS
-        elif found and found[-1].remove and not clause.remove and _carries(before, words, verbal):
-            clause = replace(clause, remove=True)
-        else:
-            verbal = verbal and clause.remove
-        if subject and not clause.subject:
-            clause = replace(clause, subject=subject)
-        if clause.words:
-            found.append(clause)
+        if not clause.words or (clause.words[0] in gr.KEEPERS and not clause.remove):
+            continue
+        if found and found[-1].remove and not clause.remove and _carries(before, words, found[-1]):
+            clause = replace(clause, remove=True, remover=found[-1].remover)
+        found.append(replace(clause, subject=clause.subject or subject))
     return found
 
 
@@ -145,7 +138,7 @@ def _asks_to_keep(words: Words) -> bool:
     return words[0] in gr.KEEPERS or (words[0] == "not" and len(words) > 1 and words[1] in gr.TOUCHES)
 
 
-def _carries(before: str, words: Words, verbal: bool) -> bool:
+def _carries(before: str, words: Words, last: Clause) -> bool:
     """Whether a removal goes on to the next member of a list."""
     if (
         words[0]
@@ -154,4 +147,4 @@ def _carries(before: str, words: Words, verbal: bool) -> bool:
         return False
     if before in ("or", "nor"):
         return True
-    return verbal and before in ("and", ",", "&", "+", "/")
+    return last.remover in gr.VERBAL_REMOVERS and before in ("and", ",", "&", "+", "/")

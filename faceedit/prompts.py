@@ -8,11 +8,13 @@ from faceedit.errors import UsageError
 from faceedit.instructions import Clause
 from faceedit.phrases import clauses
 from faceedit.regions import REGIONS
-from faceedit.request import EditText
+from faceedit.request import AttributePhrase, EditText
 from faceedit.sentences import DEFAULT_SUBJECT, bare, canonical, fix_article, phrase_of, sentences, with_article
 from faceedit.wordings import for_vocabulary, known_to_mini, match_attribute
 
 __all__ = ["canonical", "for_vocabulary", "known_to_mini", "match_attribute", "parse"]
+
+_READINGS = 4
 
 
 def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_given: bool = False) -> EditText:
@@ -39,7 +41,7 @@ def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_give
         raise UsageError(
             f"the prompt {' '.join(prompts)!r} asks for no change", 'say what to change, such as "rosy cheeks"'
         )
-    phrases = tuple(dict.fromkeys(phrase_of(wish) for wish in wishes))
+    phrases = tuple(dict.fromkeys(phrase for wish in wishes for phrase in _settled(wish)))
     for phrase in phrases:
         if not phrase.regions and not regions_given:
             raise UsageError(
@@ -49,3 +51,14 @@ def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_give
     before = tuple(with_article(wish.before) for wish in wishes if wish.before)
     subject = next((" ".join(("a", *bare(wish.subject))) for wish in wishes if wish.subject), DEFAULT_SUBJECT)
     return sentences(phrases, fix_article(subject), source_prompt, before)
+
+
+def _settled(wish: Clause) -> tuple[AttributePhrase, ...]:
+    """The phrases of one wish, read again until they stay: what is left of an odd instruction may be one itself."""
+    phrases: tuple[AttributePhrase, ...] = (phrase_of(wish),)
+    for _ in range(_READINGS):
+        again = tuple(phrase_of(said) for phrase in phrases for said in clauses(canonical(phrase)))
+        if again in ((), phrases):
+            break
+        phrases = again
+    return phrases

@@ -108,7 +108,7 @@ def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | 
     given = bool(request.region or request.mask or user_mask is not None)
     text = parse(request.prompts, request.source_prompt, regions_given=given)
     if choice.recipe.vocabulary == "portraits":
-        text = for_vocabulary(text)
+        text = for_vocabulary(text, request.source_prompt)
     # 3. the portrait
     picture = load_picture(request.image)
     portrait = faces.portrait_of(picture, faces.choose_face(faces.find_faces(picture), request.face))

@@ -47,6 +47,7 @@ def content_words(text: str) -> tuple[str, ...]:
 
 def regions_of(words: Words) -> tuple[str, ...]:
     """Regions that a phrase names: its thing, else its mark at the place said, else a part, else a state."""
+    words = bare(words)
     found = find_terms(words)
     edge = next((i for i, word in enumerate(words) if i and word in gr.PREPOSITIONS), len(words))
     head = [item for item in found if item.start < edge]

@@ -102,18 +102,23 @@ def known_to_mini(edit: EditText) -> tuple[AttributeValue | None, ...]:
     return tuple(_target(phrase) for phrase in edit.phrases)
 
 
-def for_vocabulary(edit: EditText) -> EditText:
+def for_vocabulary(edit: EditText, source_prompt: str | None = None) -> EditText:
     """The edit in words that the mini models were trained on; places stay as parsed.
 
     Direct wordings become the canonical one. A wording that the vocabulary keeps out of training stays as it was
     typed, so that understanding it is left to the model.
+
+    Args:
+        edit: what `parse` read.
+        source_prompt: the user's own source sentence, if there was one; it is kept as it is.
 
     Raises:
         UsageError: a phrase lies outside the vocabulary; the hint lists what is known.
     """
     subject = re.split(r",| with(?:out)? ", edit.source, maxsplit=1)[0] or DEFAULT_SUBJECT
     phrases: list[AttributePhrase] = []
-    replaced: list[str] = []
+    removing = any(phrase.remove for phrase in edit.phrases)
+    replaced: list[str] = [] if removing or source_prompt else edit.source.split(" with ", 1)[1:]
     for phrase in edit.phrases:
         value = _target(phrase)
         if value is None or not value.editable:
@@ -131,10 +136,10 @@ def for_vocabulary(edit: EditText) -> EditText:
             phrases.append(AttributePhrase(text, regions, bool(gone_key(text)), content_words(text)))
             if thing is not None:
                 replaced.append(_kept_thing(phrase, thing))
-    built = sentences(tuple(phrases), subject, None, tuple(replaced))
-    lost = [phrase.text for phrase in phrases if phrase.remove and not gone_key(phrase.text)] + replaced
-    if lost:
-        built = replace(built, negative=sentences((), subject, None, tuple(lost)).source)
+    built = sentences(tuple(phrases), subject, source_prompt, tuple(replaced))
+    if removing and replaced:
+        lost = [phrase.text for phrase in phrases if phrase.remove and not gone_key(phrase.text)]
+        built = replace(built, negative=sentences((), subject, None, (*lost, *replaced)).source)
     return built
 
 
