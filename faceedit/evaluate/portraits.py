@@ -10,7 +10,7 @@ import numpy as np
 from faceedit.backend import choose_recipe
 from faceedit.evaluate.report import PortraitReport, grouped, summarise
 from faceedit.evaluate.round_trips import round_trip_task, round_trips
-from faceedit.evaluate.runner import Findings, Progress, Setup, run_edits
+from faceedit.evaluate.runner import BRACKETS, Findings, Progress, Setup, run_edits
 from faceedit.evaluate.scorers import bundled_clip, bundled_judge
 from faceedit.evaluate.tasks import make_tasks
 from faceedit.request import Request
@@ -76,7 +76,7 @@ def evaluate(
 
 
 def make_report(setup: Setup, findings: Findings, *, wordings: str, split: str, seed: int, size: int) -> PortraitReport:
-    """The report of a pass: figures in total, per attribute and per kind, and of the two trivial editors."""
+    """The report of a pass: figures in total, per attribute and per kind, and of the trivial editors."""
     edits = findings.edits["editor"]
     hits = {name: findings.hits[name] for name in sorted(findings.hits)}
     return PortraitReport(
@@ -90,7 +90,7 @@ def make_report(setup: Setup, findings: Findings, *, wordings: str, split: str, 
         figures=summarise(edits),
         by_attribute=grouped(edits, "key"),
         by_kind=grouped(edits, "kind"),
-        references={name: summarise(findings.edits[name]) for name in ("identity", "truth")},
+        references={name: summarise(findings.edits[name]) for name in BRACKETS},
         rejected=findings.rejected,
         not_understood=tuple(findings.not_understood),
         judge_accuracy=float(np.mean([hit for row in hits.values() for hit in row])),

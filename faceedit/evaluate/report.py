@@ -128,8 +128,8 @@ class PortraitReport:
         figures: over all edits.
         by_attribute: target `field=value` -> its figures.
         by_kind: "added", "changed", "removed" -> their figures.
-        references: "identity" (nothing done) and "truth" (the counterfactual pasted), by the same code on the same
-            edits.
+        references: the same edits by the same code with nothing done ("identity"), with the counterfactual through the
+            editor's own encoder and decoder ("autoencoder"), and with the counterfactual itself ("truth").
         rejected: portraits passed over because the counterfactual's change could not be seen.
         not_understood: prompts that the walk refused; they are in no figure.
         judge_accuracy, judge_field_accuracy: the judge against the true labels on the plain renders of this run.

@@ -18,13 +18,14 @@ from faceedit.evaluate.places import rough_place, with_locator
 from faceedit.evaluate.report import EditScore, Sample
 from faceedit.evaluate.scorers import Classifier, ClipPair
 from faceedit.evaluate.tasks import EditTask
-from faceedit.evaluate.trivial import KnownAnswer
+from faceedit.evaluate.trivial import EncodedAnswer, KnownAnswer
 from faceedit.portraits.render import Rendered
 from faceedit.prompts import for_vocabulary, parse
 from faceedit.recipe_schema import Recipe
 from faceedit.request import EditText, Face, Picture, Portrait, Request, Result
 from faceedit.run import Prepared, edit_prepared, find_mask
 
+BRACKETS = ("identity", "autoencoder", "truth")
 Progress = Callable[[int, int], None]
 
 
@@ -52,14 +53,14 @@ class Findings:
     """What the edits of one pass gave, in order.
 
     Attributes:
-        edits: "editor", "identity" and "truth" -> the scores of every edit by them.
+        edits: "editor" and the names of `BRACKETS` -> the scores of every edit by them.
         hits: field -> whether the judge saw its true value, for every plain render on which it can be seen.
         samples: the first edits as pictures.
         rejected: portraits passed over because the change could not be seen.
         not_understood: prompts that the walk refused; no edit was made of them.
     """
 
-    edits: dict[str, list[EditScore]] = field(default_factory=lambda: {"editor": [], "identity": [], "truth": []})
+    edits: dict[str, list[EditScore]] = field(default_factory=lambda: {"editor": [], **{name: [] for name in BRACKETS}})
     hits: dict[str, list[bool]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     rejected: int = 0
@@ -69,7 +70,7 @@ class Findings:
 def run_edits(
     setup: Setup, tasks: Iterable[EditTask], count: int, samples: int = 0, progress: Progress | None = None
 ) -> Findings:
-    """Make and score every edit by the editor, and by the two trivial ones that bracket it.
+    """Make and score every edit by the editor, and by the trivial ones that bracket it.
 
     Args:
         setup: loaded networks.
@@ -89,12 +90,7 @@ def run_edits(
             findings.not_understood.append(task.phrase)
             continue
         prepared, request = prepare_task(task, setup, text)
-        editors: dict[str, Editor] = {
-            "editor": setup.editor,
-            "identity": KnownAnswer(task.before.image),
-            "truth": KnownAnswer(task.after.image),
-        }
-        made = {name: _timed(prepared, request, editor) for name, editor in editors.items()}
+        made = {name: _timed(prepared, request, editor) for name, editor in editors_of(task, setup.editor).items()}
         pictures = [task.before.image, task.after.image, *(result.rgb for result, _ in made.values())]
         before, after, *judged = setup.judge.predict(pictures)
         for (name, (result, seconds)), seen in zip(made.items(), judged, strict=True):
@@ -110,6 +106,17 @@ def run_edits(
     if not findings.edits["editor"]:
         raise UsageError("the walk understood none of the prompts", "leave the wordings canonical")
     return findings
+
+
+def editors_of(task: EditTask, editor: Editor) -> dict[str, Editor]:
+    """The editor, and those that bracket it on this edit."""
+    answer = faces.crop_pixels(portrait_of_render(task.after), editor.size)
+    return {
+        "editor": editor,
+        "identity": KnownAnswer(task.before.image),
+        "autoencoder": EncodedAnswer(editor, answer),
+        "truth": KnownAnswer(task.after.image),
+    }
 
 
 def words_of(task: EditTask, recipe: Recipe) -> EditText:

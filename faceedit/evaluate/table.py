@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def table(report: PortraitReport) -> Group:
-    """Rows per attribute, per kind and in total, the two trivial editors beneath, and what the judge is worth.
+    """Rows per attribute, per kind and in total, the trivial editors beneath, and what the judge is worth.
 
     Print it with a `rich.console.Console`.
     """

@@ -1,4 +1,4 @@
-"""Two editors that know no model: one does nothing, one knows the answer. They bracket every score of the benchmark."""
+"""Editors that need no skill: one does nothing, others know the answer. They bracket every score of the benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.editors.base import Float3, Step, Trajectory
+from faceedit.editors.base import Editor, Float3, Step, Trajectory
 from faceedit.request import Bytes3, EditText
 
 
@@ -47,6 +47,41 @@ class KnownAnswer:
         """Pixels [1, 3, S, S] in [0, 1] as a picture, float32 [S, S, 3]."""
         image: Float3 = rearrange(latents, "1 c h w -> h w c").numpy()
         return image
+
+
+class EncodedAnswer:
+    """An editor whose edit is a given picture as another editor's autoencoder knows it.
+
+    With the counterfactual it is "autoencoder": the most that the editor's own encoder and decoder let through, so what
+    it lacks to the truth no better denoising can win.
+
+    Args:
+        editor: whose `invert` and `decode` are used.
+        answer: uint8 [S, S, 3], the crop after the edit at the editor's own size.
+    """
+
+    def __init__(self, editor: Editor, answer: Bytes3) -> None:
+        self.inner = editor
+        self.size: int = editor.size
+        self.answer = answer.astype(np.float32) / np.float32(255)
+
+    def invert(self, pixels: Float3, source: str) -> Trajectory:
+        """The editor's own."""
+        return self.inner.invert(pixels, source)
+
+    def edit(
+        self,
+        trajectory: Trajectory,
+        edit: EditText,  # noqa: ARG002
+        mask: NDArray[np.float32],  # noqa: ARG002
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Iterator[Step]:
+        """One step that gives the answer's clean latents."""
+        yield Step(1, 1, self.inner.invert(self.answer, trajectory.source).latents)
+
+    def decode(self, latents: Tensor) -> Float3:
+        """The editor's own."""
+        return self.inner.decode(latents)
 
 
 def _as_latents(pixels: Float3) -> Tensor:

@@ -66,6 +66,21 @@ def test_the_answer_gains_everything(report: PortraitReport) -> None:
     assert figures.outside_max_abs_diff == 0
 
 
+def test_the_autoencoder_is_the_ceiling_of_its_model(report: PortraitReport) -> None:
+    """Breaks when the model's own picture of the answer is mixed up with the answer, or skips the model."""
+    figures = report.references["autoencoder"]
+    assert figures.psnr_after_db < report.references["truth"].psnr_after_db
+    assert figures.psnr_after_db != report.figures.psnr_after_db
+    assert figures.outside_max_abs_diff == 0
+
+
+def test_an_exact_autoencoder_gives_the_truth(setup: Setup, tasks: tuple[EditTask, ...]) -> None:
+    """Breaks when the answer is encoded at another size or with another person's picture."""
+    exact = replace(setup, editor=KnownAnswer(tasks[0].before.image))
+    found = run_edits(exact, tasks[:1], 1).edits
+    assert found["autoencoder"][0].mse_after == 0
+
+
 def test_random_weights_score_between_the_brackets(report: PortraitReport) -> None:
     """Breaks when the editor's own pictures are not the ones that are scored: noise must be far from the truth."""
     assert report.figures.psnr_gain_db < -3
@@ -167,7 +182,15 @@ def test_table_shows_every_row(report: PortraitReport) -> None:
     with console.capture() as captured:
         console.print(table(report))
     shown = captured.get()
-    for word in (*report.by_attribute, *report.by_kind, "all", "(identity)", "(truth)", "judge: 100.0%"):
+    for word in (
+        *report.by_attribute,
+        *report.by_kind,
+        "all",
+        "(identity)",
+        "(autoencoder)",
+        "(truth)",
+        "judge: 100.0%",
+    ):
         assert word in shown
 
 
