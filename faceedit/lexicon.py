@@ -83,7 +83,7 @@ THINGS = {
     "cheeks+nose": "freckle|freckling",
     "chin": "double chin|cleft chin|chin dimple|chin cleft|dimpled chin",
     "hairline": "widow's peak|receding hairline|receding hair|receding hair line",
-    "hair+forehead": "bang|fringe",
+    "forehead+hairline": "bang|fringe",
     "hair": "ponytail|pony tail|pigtail|braid|plait|curl|wave|bob|bun|mohawk|afro|dreadlock|dreads|"
     "cornrow|mullet|undercut|buzz cut|buzzcut|crew cut|pixie cut|bob cut|hairstyle|hair style|"
     "hairdo|haircut|updo|topknot|top knot|hair bow|hair clip|highlights|ringlet|quiff|bowl cut|"

@@ -30,7 +30,8 @@ def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_give
         regions_given: the place is known from elsewhere (a mask, region names), so a phrase may name none.
 
     Raises:
-        UsageError: no words, nothing to change, or a phrase that names no region while `regions_given` is false.
+        UsageError: no words, nothing to change, the same thing added and removed, or a phrase that names no
+            region while `regions_given` is false.
     """
     if not any(prompt.strip() for prompt in prompts):
         raise UsageError("the prompt is empty", 'say what to change, such as "rosy cheeks" or "no glasses"')
@@ -48,6 +49,10 @@ def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_give
                 f"{phrase.text!r} names no place on the face",
                 f"name one of {', '.join(REGIONS)} in the phrase, or give --region NAME or --mask FILE",
             )
+    added = {phrase.text for phrase in phrases if not phrase.remove}
+    both = next((phrase.text for phrase in phrases if phrase.remove and phrase.text in added), None)
+    if both is not None:
+        raise UsageError(f"{both!r} is both added and removed", "ask for one of them")
     before = tuple(with_article(wish.before) for wish in wishes if wish.before)
     subject = next((" ".join(("a", *bare(wish.subject))) for wish in wishes if wish.subject), DEFAULT_SUBJECT)
     return sentences(phrases, fix_article(subject), source_prompt, before)

@@ -102,7 +102,7 @@ def sentences(
     said = [phrase.text for phrase in phrases if not phrase.remove or gone_key(phrase.text)]
     states = [text for text in said if is_state(tuple(text.split()))]
     had = [text for text in said if text not in states]
-    lost = [phrase.text for phrase in phrases if phrase.text not in said]
+    lost = [phrase.text for phrase in phrases if phrase.remove and not gone_key(phrase.text)]
     target = _had(_described(base, states), tuple(had))
     if lost:
         target += (", without " if had else " without ") + _listed(lost, "or")

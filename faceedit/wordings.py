@@ -65,6 +65,7 @@ _STATES = {
     "serious": "a neutral expression",
     "neutral": "a neutral expression",
     "calm": "a neutral expression",
+    "surprise": "a surprised expression",
     "surprised": "a surprised expression",
     "astonished": "a surprised expression",
     "shocked": "a surprised expression",
@@ -77,6 +78,9 @@ _STATES = {
 _HARMLESS = frozenset(
     ("very", "slightly", "slight", "subtle", "really", "quite", "bit", "soft", "bright", "nice", "beautiful", "pretty")
 ) | {"some", "pair", "more", "of"}
+
+
+_UNHEARD = gr.DETERMINERS | {"on", "of", "in", "and", "with", "around"}
 
 
 @dataclass(frozen=True)
@@ -212,10 +216,8 @@ def _is_part(word: str) -> bool:
 
 
 def _normal(text: str) -> tuple[str, ...]:
-    words = (lx.singular(word) for word in tokenize(text) if word not in gr.DETERMINERS)
-    return tuple(
-        _SAME.get(word, word) for word in words if word not in (",", "on", "of", "in", "and", "with", "around")
-    )
+    words = (word for word in tokenize(text) if word[0].isalnum() and word not in _UNHEARD)
+    return tuple(_SAME.get(word, word) for word in map(lx.singular, words))
 
 
 @lru_cache(maxsize=1)
