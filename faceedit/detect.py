@@ -1,4 +1,4 @@
-"""Face detectors: one embedded and always there (LBP cascade), one for when its weights are there (YuNet).
+"""Face detectors: embedded ones that are always there, and YuNet for when its weights are.
 
 A detector takes an upright uint8 [H, W, 3] sRGB picture and gives the upright faces in it; turning, ordering and
 choosing are the business of `faceedit.faces`.
@@ -16,15 +16,25 @@ from numpy.typing import NDArray
 
 from faceedit.errors import WeightsError
 from faceedit.request import Box, Bytes3, Face
+from faceedit.template import template_detector
 
 Boxes = NDArray[np.float64]
 
 MIN_VOTES = 12
+MIN_TEMPLATE_SCORE = 0.2
 _MIN_WINDOW = 30
-_SCALES = (512, 1280)
+_COARSE, _FINE = 512, 1280
+_TIGHT_PADDING = 0.25
 _OVERLAP = 0.4
-# The cascade's window sits on brows to mouth; these factors of its side reach from forehead to chin, ear to ear.
-_GROW_X, _GROW_UP, _GROW_DOWN = 0.0, 0.0, 0.0
+# The cascade's window holds brows to mouth. In shares of its side: the face's box, and the mean face's landmarks.
+_BOX = (-0.02, -0.12, 1.02, 1.07)
+_MEAN_FACE = {
+    "left_eye": (0.29, 0.37),
+    "right_eye": (0.73, 0.37),
+    "nose_tip": (0.50, 0.62),
+    "mouth_left": (0.32, 0.80),
+    "mouth_right": (0.69, 0.80),
+}
 
 
 class Detector(Protocol):
@@ -35,26 +45,31 @@ class Detector(Protocol):
         ...
 
 
+def embedded_detector(rgb: Bytes3) -> list[Face]:
+    """Faces without any download: the portrait template where it is sure, else the LBP cascade."""
+    portrait = template_detector(rgb)
+    return portrait if portrait and portrait[0].score >= MIN_TEMPLATE_SCORE else lbp_detector(rgb)
+
+
 def lbp_detector(rgb: Bytes3) -> list[Face]:
     """Faces by the multi-block LBP cascade that ships inside scikit-image (Zhang et al. 2007).
 
     Every window of a fine scale pyramid votes; windows that overlap are one face, and its votes are its score. A
-    face collects 20 and more, a chance likeness under 10, so `MIN_VOTES` stands between. Large pictures are searched
-    at 512 pixels, and at 1280 when nothing is found.
+    face collects 20 and more, a chance likeness under 10, so `MIN_VOTES` stands between. Pictures are searched at 512
+    pixels; when nothing is found, once more with padding (for a face that fills the frame), and for small faces at
+    1280 pixels. Landmarks are the mean face's, placed by the box.
     """
-    from PIL import Image
-
-    longest = max(rgb.shape[:2])
-    for limit in _SCALES:
-        scale = min(1.0, limit / longest)
-        grey = Image.fromarray(rgb).convert("L")
-        if scale < 1:
-            grey = grey.resize((round(grey.width * scale), round(grey.height * scale)), Image.Resampling.BOX)
-        groups = merge(_windows(np.asarray(grey)), _OVERLAP)
-        found = [Face(_whole_face(box / scale), float(votes)) for box, votes in groups if votes >= MIN_VOTES]
-        if found or scale == 1:
-            return found
-    return []
+    grey = _grey(rgb, _COARSE)
+    found = _lbp_faces(grey, 0, max(grey.shape))
+    if not found:
+        padding = round(_TIGHT_PADDING * min(grey.shape))
+        found = _lbp_faces(np.pad(grey, padding, mode="edge"), padding, max(grey.shape))
+    scale = max(grey.shape) / max(rgb.shape[:2])
+    if not found and scale < 1:
+        fine = _grey(rgb, _FINE)
+        found = _lbp_faces(fine, 0, round(1.5 * _MIN_WINDOW * _FINE / _COARSE))
+        scale = max(fine.shape) / max(rgb.shape[:2])
+    return [_scaled(face, 1 / scale) for face in found]
 
 
 def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:
@@ -73,7 +88,7 @@ def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:
         raise WeightsError(f"YuNet weights are missing: {weights.name}", "faceedit weights list says where they belong")
 
     def detect(rgb: Bytes3) -> list[Face]:
-        scale = min(1.0, _SCALES[-1] / max(rgb.shape[:2]))
+        scale = min(1.0, _FINE / max(rgb.shape[:2]))
         size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
         try:
@@ -125,21 +140,46 @@ def _cascade() -> Any:
     return Cascade(lbp_frontal_face_cascade_filename())
 
 
-def _windows(grey: NDArray[np.uint8]) -> Boxes:
+def _grey(rgb: Bytes3, limit: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    grey = Image.fromarray(rgb).convert("L")
+    scale = min(1.0, limit / max(grey.size))
+    if scale < 1:
+        grey = grey.resize((round(grey.width * scale), round(grey.height * scale)), Image.Resampling.BOX)
+    return np.asarray(grey)
+
+
+def _lbp_faces(grey: NDArray[np.uint8], padding: int, largest: int) -> list[Face]:
+    """Faces in a padded grey picture, in coordinates of the picture without its padding."""
     if min(grey.shape) <= _MIN_WINDOW:
-        return np.zeros((0, 4))
+        return []
     # A merging threshold above 1 is never met, so that every single window comes back.
     found = _cascade().detect_multi_scale(
         grey,
         scale_factor=1.1,
         step_ratio=1,
         min_size=(_MIN_WINDOW, _MIN_WINDOW),
-        max_size=(max(grey.shape), max(grey.shape)),
+        max_size=(largest, largest),
         min_neighbor_number=0,
         intersection_score_threshold=2.0,
     )
     corners = [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in found]
-    return np.array(corners, dtype=np.float64).reshape(-1, 4)
+    windows = np.array(corners, dtype=np.float64).reshape(-1, 4) - padding
+    return [_lbp_face(box, votes) for box, votes in merge(windows, _OVERLAP) if votes >= MIN_VOTES]
+
+
+def _lbp_face(window: Boxes, votes: int) -> Face:
+    x, y, side = float(window[0]), float(window[1]), float(window[2] - window[0])
+    left, top, right, bottom = _BOX
+    points = {name: (x + across * side, y + down * side) for name, (across, down) in _MEAN_FACE.items()}
+    return Face((x + left * side, y + top * side, x + right * side, y + bottom * side), float(votes), 0, points)
+
+
+def _scaled(face: Face, factor: float) -> Face:
+    x0, y0, x1, y1 = (value * factor for value in face.box)
+    points = {name: (x * factor, y * factor) for name, (x, y) in face.landmarks.items()}
+    return Face((x0, y0, x1, y1), face.score, face.quarter_turns, points)
 
 
 def _overlaps(boxes: Boxes) -> Boxes:
@@ -155,17 +195,6 @@ def _share_within(box: Box, other: Box) -> float:
     height = min(box[3], other[3]) - max(box[1], other[1])
     area = min((box[2] - box[0]) * (box[3] - box[1]), (other[2] - other[0]) * (other[3] - other[1]))
     return max(width, 0.0) * max(height, 0.0) / area
-
-
-def _whole_face(window: Boxes) -> Box:
-    x0, y0, x1, y1 = window
-    side = x1 - x0
-    return (
-        float(x0 - _GROW_X * side),
-        float(y0 - _GROW_UP * side),
-        float(x1 + _GROW_X * side),
-        float(y1 + _GROW_DOWN * side),
-    )
 
 
 def _yunet_face(row: NDArray[np.float32], score: float) -> Face:
