@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,7 @@ def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weight
     if part in TOKENIZERS:
         return _tokenizer(kind, folder)
     if part == "scheduler":
-        config = read_config(folder / "scheduler_config.json")
-        # A picture's latents are not in [-1, 1]; the schedulers that SD 1.x ships do not clip and do not say so.
-        return kind.from_config({"clip_sample": False, **config})
+        return build_scheduler(kind, read_config(folder / "scheduler_config.json"))
     quantization = (plan.quantization or {}).get(part)
     if quantization is not None:
         from faceedit.models.quantize import load_quantized
@@ -112,6 +111,14 @@ def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weight
         dtype_of=kept_in_fp32(module, plan.dtype_of(part)),
     )
     return module.eval().requires_grad_(False)
+
+
+def build_scheduler(kind: Any, config: Mapping[str, Any]) -> Any:
+    """A scheduler of `kind` from another's configuration: what `kind` has no option for is left out."""
+    known = inspect.signature(kind).parameters
+    # DDIM clips by default, and latents are not in [-1, 1]; PNDM, which SD 1.x names, never clips and does not say so.
+    config = {"clip_sample": False, **config}
+    return kind(**{name: value for name, value in config.items() if name in known})
 
 
 def empty_module(kind: Any, config: Mapping[str, Any], where: Path | str = "config") -> Any:

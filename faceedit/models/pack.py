@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from faceedit.errors import FaceEditError, WeightsError
 from faceedit.models.components import Components, ImageStatistics, component_class
 from faceedit.models.jsonfile import read_config
-from faceedit.models.loader import empty_module
+from faceedit.models.loader import build_scheduler, empty_module
 from faceedit.models.manifest import digest
 from faceedit.models.save import save_components, stored
 from faceedit.models.tensors import load_into, read_tensors, weight_files
@@ -74,7 +74,7 @@ def _scheduler(runs: Path) -> Any:
     kind = component_class("scheduler", "DDIMScheduler")
     exported = runs / "unet/export/scheduler/scheduler_config.json"
     if exported.is_file():
-        return kind.from_config({"clip_sample": False, **read_config(exported)})
+        return build_scheduler(kind, read_config(exported))
     return kind(
         beta_start=0.00085,
         beta_end=0.012,

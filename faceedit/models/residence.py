@@ -62,3 +62,6 @@ def _set_attention(denoiser: Any, backend: str) -> None:
     except (ValueError, RuntimeError, ImportError) as error:
         line = str(error).splitlines()[0]
         raise UsageError(f"attention backend {backend!r}: {line[:200]}", "set device.attention=auto") from error
+    # On models whose processors know no backends, the SD UNet among them, diffusers takes the call and does nothing.
+    if not any(getattr(processor, "_attention_backend", None) for processor in denoiser.attn_processors.values()):
+        raise UsageError(f"attention backend {backend!r}: this denoiser has only its own", "set device.attention=auto")

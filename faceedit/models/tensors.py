@@ -156,9 +156,11 @@ def load_into(
                         _refuse_non_finite(values, f"{what}: {tensor.name} in {path}")
                         values = values.to(dtype_of(key) or dtype)
                     state[key] = values.to(device)
-    for key, source in tied_keys(module).items():
-        state[key] = state[source]
-    module.load_state_dict(state, strict=True, assign=True)
+    tied = tied_keys(module)
+    module.load_state_dict(state | {key: state[source] for key, source in tied.items()}, strict=True, assign=True)
+    for key, source in tied.items():
+        owner, _, name = key.rpartition(".")
+        setattr(module.get_submodule(owner), name, module.get_parameter(source))
 
 
 def matched_keys(
