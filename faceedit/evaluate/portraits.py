@@ -13,6 +13,7 @@ from faceedit.evaluate.round_trips import round_trip_task, round_trips
 from faceedit.evaluate.runner import BRACKETS, Findings, Progress, Setup, run_edits
 from faceedit.evaluate.scorers import bundled_clip, bundled_judge
 from faceedit.evaluate.tasks import make_tasks
+from faceedit.recipe import recipe_values
 from faceedit.request import Request
 from faceedit.run import load_editor
 
@@ -82,6 +83,7 @@ def make_report(setup: Setup, findings: Findings, *, wordings: str, split: str, 
     return PortraitReport(
         backend=setup.choice.recipe.editor,
         recipe=setup.choice.recipe.name,
+        options=recipe_values(setup.choice.recipe),
         locator=setup.locator,
         wordings=wordings,
         split=split,

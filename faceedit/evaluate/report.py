@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from faceedit import __version__
 from faceedit.evaluate.scores import mean, psnr_db
 from faceedit.request import Bytes3, Float2
 
@@ -125,6 +126,7 @@ class PortraitReport:
     """One run of `eval portraits`.
 
     Attributes:
+        options: the resolved recipe, every option as it ran.
         figures: over all edits.
         by_attribute: target `field=value` -> its figures.
         by_kind: "added", "changed", "removed" -> their figures.
@@ -140,6 +142,7 @@ class PortraitReport:
 
     backend: str
     recipe: str
+    options: dict[str, Any]
     locator: str
     wordings: str
     split: str
@@ -162,6 +165,7 @@ class PortraitReport:
         head = {
             "schema": "faceedit.eval.portraits/1",
             "definitions": DEFINITIONS,
+            "version": __version__,
             "backend": self.backend,
             "recipe": self.recipe,
             "locator": self.locator,

@@ -83,7 +83,9 @@ def run_edits(
         UsageError: no prompt was understood, or no such locator.
     """
     findings = Findings()
-    for done, task in enumerate(tasks, start=1):
+    for done, task in enumerate(tasks):
+        if progress is not None:
+            progress(done, count)
         try:
             text = words_of(task, setup.choice.recipe)
         except UsageError:
@@ -101,8 +103,8 @@ def run_edits(
         if len(findings.samples) < samples:
             shown = prepared.mask.values, made["editor"][0].rgb
             findings.samples.append(Sample(task.phrase, task.before.image, *shown, task.after.image))
-        if progress is not None:
-            progress(done, count)
+    if progress is not None:
+        progress(count, count)
     if not findings.edits["editor"]:
         raise UsageError("the walk understood none of the prompts", "leave the wordings canonical")
     return findings

@@ -163,7 +163,8 @@ def test_the_public_call(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
         trips=1,
         progress=lambda done, count: seen.append((done, count)),
     )
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+    assert made.to_json()["options"]["size"] == 64
     assert (made.locator, made.split, made.seed, made.figures.count, len(made.samples)) == (
         "hull",
         "validation",
