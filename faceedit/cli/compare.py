@@ -46,8 +46,6 @@ def register(app: typer.Typer) -> None:
         loaded = [load_picture(path).rgb for path in pictures]
         documents = [
             {
-                "schema": SCHEMA,
-                "status": "ok",
                 "reference": str(pictures[0]),
                 "picture": str(path),
                 **scores(loaded[0], rgb),
@@ -62,7 +60,7 @@ def register(app: typer.Typer) -> None:
             files.append((sheet_path, pixel_bytes(sheet(loaded, [path.name for path in pictures]), sheet_path)))
         write_files(console, files, force)
         for document in documents:
-            console.emit(document)
+            console.emit(SCHEMA, document)
         if not console.json and output != STDIO:
             rows = [
                 (

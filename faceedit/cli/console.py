@@ -27,7 +27,12 @@ def one_line(text: str) -> str:
     """
     joined = " ".join(text.splitlines()).strip()
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined)
-    return SECRET.sub("[hidden]", shown)
+    return without_secrets(shown)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with access tokens replaced by "[hidden]"."""
+    return SECRET.sub("[hidden]", text)
 
 
 def columns(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
@@ -51,10 +56,11 @@ class Console:
     stdout: TextIO = sys.stdout
     stderr: TextIO = sys.stderr
 
-    def emit(self, document: Mapping[str, Any], text: str | None = None) -> None:
-        """Writes one result: `document` as one line of JSON with `--json`, else `text` (nothing when `None`)."""
+    def emit(self, schema: str, document: Mapping[str, Any], text: str | None = None, status: str = "ok") -> None:
+        """Writes one result: with `--json` one line of JSON under `schema`, else `text` (nothing when `None`)."""
         if self.json:
-            self.line(json.dumps(document, ensure_ascii=True, allow_nan=False))
+            whole = {"schema": schema, "status": status, **document}
+            self.line(json.dumps(whole, ensure_ascii=True, allow_nan=False))
         elif text is not None:
             self.line(text)
 
@@ -98,7 +104,7 @@ class Console:
                 "message": one_line(str(error)),
                 "hint": one_line(error.hint),
             }
-            self.emit({"schema": "faceedit.error/1", "status": "error", "error": details})
+            self.emit("faceedit.error/1", {"error": details}, status="error")
         self._tell(f"error: {error}")
         if error.hint:
             self._tell(f"hint: {error.hint}")

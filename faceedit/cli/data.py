@@ -28,12 +28,5 @@ def register(app: typer.Typer) -> None:
 
         with console.progress() as report:
             write_folder(output, count, seed, size, progress=lambda done: report("portraits", done, count), force=force)
-        document = {
-            "schema": "faceedit.data/1",
-            "status": "ok",
-            "output": str(output),
-            "count": count,
-            "seed": seed,
-            "size": size,
-        }
-        console.emit(document, str(output))
+        document = {"output": str(output), "count": count, "seed": seed, "size": size}
+        console.emit("faceedit.data/1", document, str(output))

@@ -111,9 +111,13 @@ def run_edit(
     if dry_run:
         show_plan(console, plan(request), [path for target in targets for path in target.paths if path])
         return
-    console.say(f"recipe {choice.reason}{'; ' if choice.better else ''}{choice.better}")
     prepared = prepare(request, choice)
+    console.say(f"recipe {choice.reason}{'; ' if choice.better else ''}{choice.better}")
+    box = " ".join(f"{value:.0f}" for value in prepared.portrait.face.box)
+    console.detail(f"face: {box}; mask: {prepared.mask.origin}; target: {prepared.text.target}")
+    start = time.perf_counter()
     editor = load_editor(prepared.recipe)
+    console.detail(f"models loaded in {time.perf_counter() - start:.1f} s")
     for number, target in enumerate(targets):
         one = replace(request, seed=request.seed + number)
         start = time.perf_counter()
@@ -124,7 +128,7 @@ def run_edit(
         for warning in result.warnings:
             console.warn(warning)
         shown = None if target.picture is None else str(target.picture)
-        console.emit(document(image, one, prepared, result, target, seconds), shown)
+        console.emit(SCHEMA, document(image, one, prepared, result, target, seconds), shown)
 
 
 def shown_steps(report: Progress) -> Callable[[Step], None]:
@@ -136,8 +140,8 @@ def show_plan(console: Console, plan: Plan, writes: Sequence[Path]) -> None:
     """Prints what would be done and which files would be written."""
     rows = [(name.replace("_", " "), value) for name, value in asdict(plan).items()]
     rows += [("writes", path) for path in writes]
-    document = {"schema": "faceedit.plan/1", "status": "ok", **asdict(plan), "writes": [str(path) for path in writes]}
-    console.emit(document, columns(rows))
+    document = {**asdict(plan), "writes": [str(path) for path in writes]}
+    console.emit("faceedit.plan/1", document, columns(rows))
 
 
 def document(
@@ -148,8 +152,6 @@ def document(
 
     height, width = result.picture.size
     return {
-        "schema": SCHEMA,
-        "status": "ok",
         "input": image,
         "output": None if target.picture is None else str(target.picture),
         "mask": None if target.mask is None else str(target.mask),

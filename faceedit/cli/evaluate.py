@@ -77,7 +77,8 @@ def register(app: typer.Typer) -> None:
             write_files(console, [(target, edited_bytes(draw_sheet(report.samples), target))], force)
             console.say(f"sheet: {target}")
         if console.json:
-            console.emit({**report.to_json(), "status": "ok", "sheet": None if target is None else str(target)})
+            document = report.to_json()
+            console.emit(document.pop("schema"), {**document, "sheet": None if target is None else str(target)})
             return
         from faceedit.evaluate.table import table
 

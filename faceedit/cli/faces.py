@@ -37,8 +37,6 @@ def register(app: typer.Typer) -> None:
             write_files(console, [(target, pixel_bytes(draw_faces(picture.rgb, found), target))], force)
         height, width = picture.size
         document = {
-            "schema": SCHEMA,
-            "status": "ok",
             "input": image,
             "output": None if target is None else str(target),
             "size": [width, height],
@@ -48,6 +46,7 @@ def register(app: typer.Typer) -> None:
                     "box": [round(float(value), 1) for value in face.box],
                     "score": round(float(face.score), 3),
                     "quarter_turns": face.quarter_turns,
+                    "landmarks": {name: [round(x, 1), round(y, 1)] for name, (x, y) in face.landmarks.items()},
                 }
                 for index, face in enumerate(found)
             ],
@@ -57,4 +56,4 @@ def register(app: typer.Typer) -> None:
             for index, face in enumerate(found)
         ]
         text = columns(rows, ("face", "box", "score", "turned"))
-        console.emit(document, None if output == STDIO else text)
+        console.emit(SCHEMA, document, None if output == STDIO else text)

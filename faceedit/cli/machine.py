@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
                 for found in findings
             ]
             parts.append(f"{title}\n{columns(rows)}" if rows else f"{title}\n  none")
-        console.emit({"schema": "faceedit.doctor/1", **asdict(diagnosis)}, "\n\n".join(parts))
+        console.emit("faceedit.doctor/1", asdict(diagnosis), "\n\n".join(parts))
 
     @command(app, "bench")
     def bench(
@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
             ("peak memory", size_text(report.peak_memory)),
             ("device memory", size_text(report.device_memory)),
         ]
-        console.emit({"schema": "faceedit.bench/1", **asdict(report)}, columns(rows))
+        console.emit("faceedit.bench/1", asdict(report), columns(rows))
 
 
 def size_text(count: int | None) -> str:

@@ -71,8 +71,6 @@ def register(app: typer.Typer) -> None:
         write_files(console, files, force)
         height, width = picture.size
         document = {
-            "schema": SCHEMA,
-            "status": "ok",
             "input": image,
             "output": None if target is None else str(target),
             "overlay": None if overlay is None else str(overlay),
@@ -82,6 +80,6 @@ def register(app: typer.Typer) -> None:
             "mask_share": round(float(found.values.mean()), 6),
             "warnings": list(picture.notes),
         }
-        console.emit(document, None if target is None else str(target))
+        console.emit(SCHEMA, document, None if target is None else str(target))
         if overlay is not None:
             console.say(f"overlay: {overlay}")

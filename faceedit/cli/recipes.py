@@ -9,6 +9,8 @@ from faceedit.cli.asking import settings_of
 from faceedit.cli.console import Console, columns
 from faceedit.cli.verb import command
 
+SCHEMA = "faceedit.recipe/1"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
@@ -20,19 +22,11 @@ def register(app: typer.Typer) -> None:
         """List the recipes."""
         from faceedit.recipe import list_recipes, load_recipe
 
-        rows = [(name, load_recipe(name)) for name in list_recipes()]
-        if console.json:
-            for name, recipe in rows:
-                console.emit(
-                    {
-                        "schema": "faceedit.recipe/1",
-                        "name": name,
-                        "editor": recipe.editor,
-                        "description": recipe.description,
-                    }
-                )
-            return
-        console.line(columns([(name, recipe.editor, recipe.description) for name, recipe in rows]))
+        rows = [(recipe.name, recipe.editor, recipe.description) for recipe in map(load_recipe, list_recipes())]
+        for name, editor, description in rows if console.json else ():
+            console.emit(SCHEMA, {"name": name, "editor": editor, "description": description})
+        if not console.json:
+            console.line(columns(rows))
 
     @command(group, "show")
     def show(console: Console, name: o.RecipeName, settings: o.Settings = None) -> None:
@@ -41,8 +35,9 @@ def register(app: typer.Typer) -> None:
 
         recipe = load_recipe(name, settings_of(settings))
         rows = describe(recipe)
-        document = {"schema": "faceedit.recipe/1", "name": recipe.name, "values": recipe_values(recipe)}
-        console.emit(
-            {**document, "meanings": {row.key: row.meaning for row in rows}},
-            columns([(row.key, row.value, row.meaning) for row in rows]),
-        )
+        document = {
+            "name": recipe.name,
+            "values": recipe_values(recipe),
+            "meanings": {row.key: row.meaning for row in rows},
+        }
+        console.emit(SCHEMA, document, columns([(row.key, row.value, row.meaning) for row in rows]))

@@ -29,8 +29,11 @@ def register(app: typer.Typer) -> None:
         from faceedit.provenance import read_record
 
         data = read_record(result).data
-        document = {"schema": "faceedit.info/1", "status": "ok", "file": str(result), "record": data}
-        console.emit(document, json.dumps(shortened(data), indent=2, ensure_ascii=True))
+        console.emit(
+            "faceedit.info/1",
+            {"file": str(result), "record": data},
+            json.dumps(shortened(data), indent=2, ensure_ascii=True),
+        )
 
     @command(app, "replay")
     def replay(
@@ -73,8 +76,8 @@ def run_replay(console: Console, result: Path, image: str | None, target: Path |
     else:
         console.warn(f"other bytes than {result}: {difference(record.data, made.record.data)}")
     shown = None if target is None else str(target)
-    document = {"schema": "faceedit.replay/1", "status": "ok", "file": str(result), "output": shown, "identical": same}
-    console.emit(document, shown)
+    document = {"file": str(result), "output": shown, "identical": same}
+    console.emit("faceedit.replay/1", document, shown)
 
 
 def find_original(result: Path, record: dict[str, Any]) -> Path:

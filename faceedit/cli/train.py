@@ -25,4 +25,4 @@ def register(app: typer.Typer) -> None:
         from faceedit.train.run import run
 
         export = run(name, output, settings_of(settings), resume)
-        console.emit({"schema": "faceedit.train/1", "status": "ok", "name": name, "output": str(export)}, str(export))
+        console.emit("faceedit.train/1", {"name": name, "output": str(export)}, str(export))

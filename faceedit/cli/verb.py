@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from faceedit.cli.console import Console
+from faceedit.cli.console import Console, without_secrets
 from faceedit.cli.options import Debug, Json, Quiet, Verbose
 from faceedit.errors import FaceEditError, OutOfMemoryError
 
@@ -69,7 +69,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 def fail(console: Console, error: Exception) -> NoReturn:
     """Reports `error` and leaves with its exit code; the traceback is shown with `--debug` only."""
     if console.debug:
-        traceback.print_exception(error, file=console.stderr)
+        console.stderr.write(without_secrets("".join(traceback.format_exception(error))))
     known = as_faceedit_error(error)
     console.error(known)
     raise typer.Exit(known.exit_code) from None

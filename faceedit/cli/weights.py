@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
                     "state": state,
                     "needed_by": list(known.needed_by),
                 }
-                console.emit({"schema": SCHEMA, **document})
+                console.emit(SCHEMA, document)
         if not console.json:
             console.line(columns(rows, ("name", "kind", "size", "licence", "access", "state")))
 
@@ -58,8 +58,8 @@ def register(app: typer.Typer) -> None:
         faults: list[str] = []
         for known in chosen:
             found = check(known)
-            document = {"schema": SCHEMA, "id": known.id, "state": found.state, "problems": list(found.problems)}
-            console.emit(document, columns([(known.id, found.state, "; ".join(found.problems))]))
+            document = {"id": known.id, "state": found.state, "problems": list(found.problems)}
+            console.emit(SCHEMA, document, columns([(known.id, found.state, "; ".join(found.problems))]))
             # What nobody asked for by name may be absent, as the large backbones usually are.
             if found.state != PRESENT and (names or known.kind == "bundled" or found.state != MISSING):
                 faults.append(known.id)
@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
         folder = folder_of(known)
         if folder is None:
             raise WeightsError(f"{name} is not on this machine", "see: faceedit weights list")
-        console.emit({"schema": SCHEMA, "id": known.id, "path": str(folder)}, str(folder))
+        console.emit(SCHEMA, {"id": known.id, "path": str(folder)}, str(folder))
 
 
 def _known(name: str) -> WeightSet:

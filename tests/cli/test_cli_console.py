@@ -52,7 +52,7 @@ def stub(error: BaseException | None, prints: str = "") -> typer.Typer:
             print(prints)
         if error is not None:
             raise error
-        console.emit({"schema": "test/1"}, "result")
+        console.emit("test/1", {}, "result")
 
     return app
 

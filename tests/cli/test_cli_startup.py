@@ -31,13 +31,15 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    """The best of three, since other work on the machine only adds time."""
-    times = []
-    for _ in range(3):
+    """The best of up to five, since other work on the machine only adds time."""
+    best = float("inf")
+    for _ in range(5):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "faceedit", "--help"], stdout=subprocess.DEVNULL, check=True)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5
+        best = min(best, time.perf_counter() - start)
+        if best < 0.5:
+            return
+    raise AssertionError(f"{best:.2f} s")
 
 
 def test_module_exit_code() -> None:
