@@ -7,6 +7,9 @@ from pathlib import Path
 
 from faceedit.errors import UsageError, WeightsError
 from faceedit.models import manifest
+from faceedit.models.components import MODELS, PUBLISHED_NAMES
+from faceedit.models.jsonfile import read_config
+from faceedit.models.tensors import weight_files
 from faceedit.recipe_schema import Weights
 from faceedit.resources import bundled_weights_dir
 
@@ -29,7 +32,16 @@ def weights_folder(weights: Weights) -> Path:
         if not (folder / "model_index.json").is_file():
             raise WeightsError(f"{folder} holds no model_index.json", "give a folder in diffusers layout")
         return folder
-    return hub_folder(weights.repository, weights.revision)
+    folder = hub_folder(weights.repository, weights.revision)
+    _require_files(folder, weights.variant)
+    return folder
+
+
+def _require_files(folder: Path, variant: str) -> None:
+    """An interrupted download leaves a snapshot with a part of its files; better known before anything is loaded."""
+    for name, entry in read_config(folder / "model_index.json").items():
+        if PUBLISHED_NAMES.get(name, name) in MODELS and entry != [None, None]:
+            weight_files(folder / name, variant)
 
 
 def _bundled(name: str) -> Path:

@@ -17,6 +17,7 @@ from faceedit.errors import UsageError, WeightsError
 from faceedit.models.components import Components
 from faceedit.models.keys import kept_in_fp32
 from faceedit.models.loader import load_components, parts_of
+from faceedit.models.places import weights_folder
 from faceedit.models.plan import DevicePlan, device_plan
 from faceedit.models.random import byte_tokenizer, random_components
 from faceedit.models.save import save_components
@@ -263,6 +264,19 @@ def test_a_cached_repository_is_found_at_its_commit_only(
     for name in ("", "no repository!", "../../etc"):
         with pytest.raises(UsageError, match="repository"):
             load_components(Weights(kind="hub", repository=name, revision=commit), cpu)
+
+
+def test_a_part_of_a_download_is_no_download(tiny: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks when an interrupted download counts as weights that are there, and `auto` takes it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "models--owner--tiny/snapshots" / commit
+    save_components(tiny, folder)
+    weights = Weights(kind="hub", repository="owner/tiny", revision=commit)
+    assert weights_folder(weights) == folder
+    (folder / "vae/diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(WeightsError, match="vae has no safetensors"):
+        weights_folder(weights)
 
 
 @pytest.mark.parametrize(("backend", "told"), [("nope", "must be one of"), ("flash", ""), ("native", "only its own")])
