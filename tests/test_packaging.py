@@ -87,11 +87,12 @@ def test_the_wheel_finds_its_own_recipes_and_weights(installed: Path, tmp_path: 
     assert tuple(names) == list_recipes()
 
 
+@pytest.mark.slow
 def test_the_wheel_edits_a_picture(installed: Path, tmp_path: Path) -> None:
     """Breaks when an edit from an installed wheel, started in another folder, does not work."""
     from PIL import Image
 
-    from faceedit.portraits import render
+    from faceedit.portraits.render import render
 
     Image.fromarray(render(7, 256).image).save(tmp_path / "in.png")
     # The bundled models where this checkout has them; a checkout before their first training has only random ones.

@@ -1,6 +1,7 @@
 """Taking trained parts into the package: fp16 safetensors in `faceedit/weights/`, their hashes into `weights.toml`.
 
-Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote.
+Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote, or without RUNS_DIR to
+write only the hashes of the files that are there.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _NOT_HASHED = {"MODEL_LICENSES.md"}
 
 
 def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.float16) -> int:
-    """Write the trained parts as one set and its hashes into the manifest.
+    """Write the trained parts as one set, and its hashes into the manifest.
 
     Args:
         runs: folder of finished trainings (`vae`, `clip`, `unet`, `judge`).
@@ -66,7 +67,7 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
     )
     save_components(components, target, dtype)
     _pack_judge(runs / _JUDGE, target / "judge", dtype)
-    return _write_hashes(manifest, target)
+    return write_hashes(manifest, target)
 
 
 def _scheduler(runs: Path) -> Any:
@@ -96,8 +97,12 @@ def _pack_judge(source: Path, target: Path, dtype: torch.dtype) -> None:
     save_file(state, str(target / "model.safetensors"), metadata={"format": "pt"})
 
 
-def _write_hashes(manifest: Path, folder: Path) -> int:
-    """Replace the file list of the set named like the folder; returns the size of the files."""
+def write_hashes(manifest: Path, folder: Path) -> int:
+    """Replace the file list of the manifest's set named like the folder; returns the size of the files in bytes.
+
+    Raises:
+        WeightsError: the manifest has no such set.
+    """
     files = sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix())
     lines = [
         f'    {{ path = "{path.relative_to(folder).as_posix()}", size = {path.stat().st_size}, '
@@ -119,12 +124,15 @@ def _files(folder: Path) -> Iterator[Path]:
 def main() -> int:
     """The command line; prints the folder and size, or the error and its hint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, help="folder that `faceedit train` wrote its runs into")
+    parser.add_argument("runs", type=Path, nargs="?", help="folder that `faceedit train` wrote its runs into")
     parser.add_argument("--name", default="mini-1", help="id of the set")
     arguments = parser.parse_args()
     target = bundled_weights_dir() / arguments.name
     try:
-        size = pack(arguments.runs, target, manifest_path())
+        if arguments.runs is None:
+            size = write_hashes(manifest_path(), target)
+        else:
+            size = pack(arguments.runs, target, manifest_path())
     except FaceEditError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_code

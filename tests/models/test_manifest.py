@@ -47,6 +47,13 @@ def test_the_shipped_manifest_is_pinned() -> None:
             assert known.kind == "hub" or (file.size and file.sha256)
 
 
+def test_the_bundled_weights_are_the_ones_in_the_manifest() -> None:
+    """Breaks when a bundled file changed and its hash did not: run python -m faceedit.models.pack --name SET."""
+    for known in manifest.weight_sets():
+        if known.kind == "bundled" and known.files:
+            assert manifest.check(known).problems == ()
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> tuple[WeightSet, Path]:
     """A set of two files that is whole."""
