@@ -80,6 +80,8 @@ _HARMLESS = frozenset(
 ) | {"some", "pair", "more", "of"}
 
 
+# Fields whose change moves what lies next to them, so that the places the vocabulary names are edited as well.
+_SHAPES = ("face_shape", "chin", "ears")
 _UNHEARD = gr.DETERMINERS | {"on", "of", "in", "and", "with", "around"}
 
 
@@ -107,7 +109,8 @@ def known_to_mini(edit: EditText) -> tuple[AttributeValue | None, ...]:
 
 
 def for_vocabulary(edit: EditText, source_prompt: str | None = None) -> EditText:
-    """The edit in words that the mini models were trained on; places stay as parsed.
+    """The edit in words that the mini models were trained on. Places stay as parsed, except that a new
+    shape of face, chin or ears takes along what it moves.
 
     Direct wordings become the canonical one. A wording that the vocabulary keeps out of training stays as it was
     typed, so that understanding it is left to the model.
@@ -128,7 +131,9 @@ def for_vocabulary(edit: EditText, source_prompt: str | None = None) -> EditText
         if value is None or not value.editable:
             raise UsageError(f"the mini models do not know {canonical(phrase)!r}", _known_hint(phrase.text))
         thing = _thing(phrase)
-        regions = phrase.regions or value.regions
+        regions = phrase.regions
+        if not regions or value.field in _SHAPES:
+            regions = tuple(dict.fromkeys((*regions, *value.regions)))
         if not phrase.remove:
             text = _kept_wording(phrase.text, value)
             phrases.append(AttributePhrase(text, regions, False, content_words(text)))

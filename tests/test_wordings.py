@@ -97,3 +97,9 @@ def test_a_removal_becomes_the_plain_wording_where_the_vocabulary_has_no_negatio
 def test_the_users_source_sentence_is_kept() -> None:
     edit = for_vocabulary(parse(["flushed cheeks"], "a woman with long hair"), "a woman with long hair")
     assert (edit.source, edit.target) == ("a woman with long hair", "a woman with long hair and rosy cheeks")
+
+
+def test_a_new_shape_takes_along_what_it_moves() -> None:
+    """Breaks when a new chin is edited while the beard that hangs on it is kept."""
+    assert for_vocabulary(parse(["a double chin"])).regions == ("chin", "beard", "necklace")
+    assert for_vocabulary(parse(["blond hair"])).regions == ("hair",)
