@@ -31,10 +31,10 @@ lint: $(READY)
 # Trains every part of the bundled models again; what is finished or half done in runs/ is gone on with.
 mini: $(READY)
 	$(TRAIN) tokenizer
+	$(TRAIN) judge
 	$(TRAIN) vae
 	$(TRAIN) clip
 	$(TRAIN) unet
-	$(TRAIN) judge
 	$(BIN)/python -m faceedit.models.pack runs
 
 clean:

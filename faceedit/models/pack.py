@@ -1,7 +1,7 @@
 """Taking trained parts into the package: fp16 safetensors in `faceedit/weights/`, their hashes into `weights.toml`.
 
-Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote, or without RUNS_DIR to
-write only the hashes of the files that are there.
+Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote, or without RUNS_DIR
+to write only the hashes of the files that are there.
 """
 
 from __future__ import annotations
