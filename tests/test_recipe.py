@@ -189,3 +189,12 @@ def test_recipes_load_without_a_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_documentation_lists_every_option() -> None:
+    """Breaks when an option, its default or its meaning changes and docs/recipes.md does not."""
+    text = (Path(__file__).parent.parent / "docs/recipes.md").read_text(encoding="utf-8")
+    for row in describe(Recipe()):
+        assert f"| `{row.key}` | {row.value} | {row.meaning} |" in text, row.key
+    for name in list_recipes():
+        assert f"| `{name}` |" in text, name
