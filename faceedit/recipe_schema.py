@@ -65,7 +65,6 @@ class Paste:
     feather: float = option(
         0.01, "width of the soft edge, inside the mask, as a share of the crop's side", at_least=0.0, at_most=0.5
     )
-    dilate: float = option(0.0, "the pasted area grows by this share of the crop's side", at_least=0.0, at_most=0.5)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,9 @@ class DeviceOptions:
         "auto",
         "attention backend of the denoiser by diffusers' names (native, flash, xformers, ...); auto: its own choice",
     )
-    quantization: dict[str, Any] = option({}, "part -> {backend: ..., options}: passed on to diffusers or transformers")
+    quantization: dict[str, Any] = option(
+        {}, "part -> {quant_method: ..., options}, passed on to diffusers or transformers"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Offloading changes where a model waits, never what it computes. Run here with the CPU as the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceedit.models import residence
+from faceedit.models.components import Components
+from faceedit.models.loader import load_components
+from faceedit.models.plan import DevicePlan
+from faceedit.recipe_schema import Weights
+
+
+def walk(components: Components) -> torch.Tensor:
+    """Text, encoding, one prediction, decoding: every model once, the VAE twice."""
+    ids = torch.tensor([components.tokenizer("a face", padding="max_length")["input_ids"]])
+    text = components.text_encoder(ids).last_hidden_state
+    z = components.vae.encode(torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)).latent_dist.mode()
+    image: torch.Tensor = components.vae.decode(components.unet(z, 10, text).sample).sample
+    return image
+
+
+@pytest.mark.parametrize("preset", ["low", "lowest"])
+def test_offloaded_models_compute_the_same(
+    saved: Path,
+    cpu: DevicePlan,
+    local: Callable[[Path], Weights],
+    monkeypatch: pytest.MonkeyPatch,
+    preset: str,
+) -> None:
+    """Breaks when a hook is set on a model that does not call it (the VAE's encode and decode), or changes results."""
+    expected = walk(load_components(local(saved), cpu))
+    monkeypatch.setattr(residence, "_preset", lambda *_: preset)
+    offloaded = load_components(local(saved), cpu)
+    for module in (offloaded.vae, offloaded.unet, offloaded.text_encoder):
+        assert any(hasattr(part, "_hf_hook") or hasattr(part, "_diffusers_hook") for part in module.modules())
+    torch.testing.assert_close(walk(offloaded), expected, rtol=1e-5, atol=1e-6)
