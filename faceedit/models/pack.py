@@ -30,7 +30,7 @@ from faceedit.resources import bundled_weights_dir, manifest_path
 # part -> (folder that a training exports it to, class)
 _EXPORTS = {
     "vae": ("vae/export", "AutoencoderKL"),
-    "unet": ("unet/export", "UNet2DConditionModel"),
+    "unet": ("unet/export/unet", "UNet2DConditionModel"),
     "text_encoder": ("clip/export/text_encoder", "CLIPTextModelWithProjection"),
     "vision": ("clip/export/image_encoder", "CLIPVisionModelWithProjection"),
 }
@@ -71,19 +71,10 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
 
 
 def _scheduler(runs: Path) -> Any:
-    """The noise schedule that the UNet was trained on, or Stable Diffusion's where the training kept to it."""
-    kind = component_class("scheduler", "DDIMScheduler")
-    exported = runs / "unet/export/scheduler/scheduler_config.json"
-    if exported.is_file():
-        return build_scheduler(kind, read_config(exported))
-    return kind(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+    """DDIM over the noise schedule that the UNet was trained on, with Stable Diffusion's own sampling conventions."""
+    config = read_config(runs / "unet/export/scheduler/scheduler_config.json")
+    conventions = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+    return build_scheduler(component_class("scheduler", "DDIMScheduler"), {**config, **conventions})
 
 
 def _pack_judge(source: Path, target: Path, dtype: torch.dtype) -> None:

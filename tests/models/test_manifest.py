@@ -139,10 +139,10 @@ def test_unknown_bundled_weights_are_a_usage_error() -> None:
 def packed(tiny: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Tiny parts as trainings export them, packed as the set `mini-1` of a package of their own."""
     runs = tmp_path / "runs"
-    save_components(Components(torch.device("cpu"), vae=tiny.vae, unet=tiny.unet), tmp_path / "part")
-    for part in ("vae", "unet"):
-        (runs / part).mkdir(parents=True)
-        (tmp_path / "part" / part).rename(runs / part / "export")
+    save_components(Components(torch.device("cpu"), vae=tiny.vae), runs / "parts")
+    (runs / "vae").mkdir()
+    (runs / "parts/vae").rename(runs / "vae/export")
+    save_components(Components(torch.device("cpu"), unet=tiny.unet, scheduler=tiny.scheduler), runs / "unet/export")
     save_components(
         Components(
             torch.device("cpu"),
@@ -214,6 +214,6 @@ def test_a_diverged_training_is_not_packed(packed: Path, tmp_path: Path, tiny: C
     state["conv_in.bias"][0] = 1e6
     from safetensors.torch import save_file
 
-    save_file(state, tmp_path / "runs/unet/export/diffusion_pytorch_model.safetensors")
+    save_file(state, tmp_path / "runs/unet/export/unet/diffusion_pytorch_model.safetensors")
     with pytest.raises(WeightsError, match=r"unet: conv_in\.bias does not fit"):
         pack(tmp_path / "runs", tmp_path / "weights/mini-1", tmp_path / "weights.toml")
