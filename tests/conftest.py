@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set before torch, OpenCV or huggingface_hub are imported, which read them once; subprocesses inherit them.
 os.environ |= {
@@ -18,6 +19,12 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+
+# The same examples on every run, and no verdict on how fast a busy machine is.
+settings.register_profile(
+    "faceedit", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("faceedit")
 
 
 class NetworkUsedError(AssertionError):
