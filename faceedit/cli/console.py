@@ -111,7 +111,10 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Yields `report(stage, done, total)`: a bar where stderr is a terminal, silence elsewhere."""
+        """Yields `report(stage, done, total)`: a bar where stderr is a terminal, silence elsewhere.
+
+        A total of 0 says that it is unknown.
+        """
         if self.quiet or not self.stderr.isatty():
             yield lambda _stage, _done, _total: None
             return
@@ -124,7 +127,7 @@ class Console:
             task = bar.add_task("", total=None)
 
             def report(stage: str, done: int, total: int) -> None:
-                bar.update(task, description=stage, completed=done, total=total)
+                bar.update(task, description=stage, completed=done, total=total or None)
 
             yield report
 

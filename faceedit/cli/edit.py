@@ -116,7 +116,9 @@ def run_edit(
     box = " ".join(f"{value:.0f}" for value in prepared.portrait.face.box)
     console.detail(f"face: {box}; mask: {prepared.mask.origin}; target: {prepared.text.target}")
     start = time.perf_counter()
-    editor = load_editor(prepared.recipe)
+    with console.progress() as report:
+        report("loading the models", 0, 0)
+        editor = load_editor(prepared.recipe)
     console.detail(f"models loaded in {time.perf_counter() - start:.1f} s")
     for number, target in enumerate(targets):
         one = replace(request, seed=request.seed + number)

@@ -65,8 +65,9 @@ def run_replay(console: Console, result: Path, image: str | None, target: Path |
     again = replay_of(record, read_bytes(source)[0])
     mask = None if again.mask is None else again.mask.values
     prepared = prepare(again.request, Choice(again.recipe, "as recorded"), mask)
-    editor = load_editor(again.recipe)
     with console.progress() as report:
+        report("loading the models", 0, 0)
+        editor = load_editor(again.recipe)
         made = edit_prepared(prepared, again.request, editor=editor, progress=shown_steps(report))
     data = encode_result(made, format_of(target or result))
     write_files(console, [(target, data)], force)
