@@ -19,6 +19,7 @@ NEARLY_FULL = 0.95
 MAX_ASPECT_MISMATCH = 0.01
 _EMPTY_BELOW = 1 / 510
 _DUST = 1e-9  # running sums leave traces of this kind where the truth is zero
+_ROUNDING = 1e-6
 _LARGEST_DISC = 8
 
 Float8 = NDArray[np.float64]
@@ -117,10 +118,18 @@ def convex_hull(mask: Float2, threshold: float = 0.5) -> Float2:
     ys, xs = np.nonzero(mask >= threshold)
     if not xs.size:
         return mask.copy()
-    corners = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))
-    filled = np.zeros(mask.shape, dtype=np.uint8)
-    cv2.fillConvexPoly(filled, corners, 1)
-    return np.maximum(filled.astype(np.float32), mask)
+    corners = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))[:, 0]
+    left, right = np.full(mask.shape[0], np.inf), np.full(mask.shape[0], -np.inf)
+    for start, end in zip(corners, np.roll(corners, 1, axis=0), strict=True):
+        (x0, y0), (x1, y1) = sorted((start.tolist(), end.tolist()), key=lambda point: point[1])
+        rows = np.arange(y0, y1 + 1)
+        for x in (np.interp(rows, (y0, y1), (x0, x1)),) if y0 < y1 else (x0, x1):
+            left[rows] = np.minimum(left[rows], x)
+            right[rows] = np.maximum(right[rows], x)
+    columns = np.arange(mask.shape[1])
+    # Filled by spans, since a polygon drawn with lines would reach past its own hull.
+    inside = (columns >= left[:, None] - _ROUNDING) & (columns <= right[:, None] + _ROUNDING)
+    return np.maximum(inside.astype(np.float32), mask)
 
 
 def feather(mask: Float2, radius: float) -> Float2:
