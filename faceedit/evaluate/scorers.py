@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from faceedit.editors.rank import clip_image_features, clip_text_features
 from faceedit.evaluate.judge import Judge, load_judge
 from faceedit.evaluate.scores import Vector
+from faceedit.models.clip import image_features, text_features
 from faceedit.models.loader import load_components
 from faceedit.models.plan import device_plan
 from faceedit.recipe import load_recipe
@@ -57,12 +57,11 @@ class ClipPair:
     def images(self, pictures: Sequence[Bytes3]) -> Vector:
         """Unit embeddings, float32 [B, D], of uint8 pictures [S, S, 3] of one size."""
         batch = np.stack(pictures).astype(np.float32) / np.float32(255)
-        return cast(Vector, clip_image_features(self.components.vision, batch).cpu().numpy())
+        return cast(Vector, image_features(self.components, batch).cpu().numpy())
 
     def sentences(self, sentences: Sequence[str]) -> Vector:
         """Unit embeddings, float32 [B, D], of sentences."""
-        parts = self.components
-        return cast(Vector, clip_text_features(parts.text_encoder, parts.tokenizer, list(sentences)).cpu().numpy())
+        return cast(Vector, text_features(self.components, sentences).cpu().numpy())
 
 
 def bundled_judge() -> JudgedPictures:
