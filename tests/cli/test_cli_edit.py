@@ -1,10 +1,12 @@
-"""`edit` from the command line, with the tiny random models: files, stdout, JSON, record and replay."""
+"""`edit` from the command line, with the tiny random models: files, stdout, JSON, record and replay.
+
+Every test here runs with the sockets shut (`tests/conftest.py`).
+"""
 
 from __future__ import annotations
 
 import io
 import json
-import socket
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,17 +41,6 @@ EDIT_KEYS = {
 def pixels(source: Path | bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
         return np.asarray(image)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing leaves the machine: every edit here runs with sockets shut."""
-
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def test_default_output_and_what_goes_where(call: Call, portrait: Path) -> None:
