@@ -23,7 +23,8 @@ Boxes = NDArray[np.float64]
 MIN_VOTES = 12
 MIN_TEMPLATE_SCORE = 0.2
 _MIN_WINDOW = 30
-_COARSE, _FINE = 512, 1280
+_COARSE, _FINE = 512, 1024
+_WORTH_A_FINE_SEARCH = 0.7
 _TIGHT_PADDING = 0.25
 _OVERLAP = 0.4
 # The cascade's window holds brows to mouth. In shares of its side: the face's box, and the mean face's landmarks.
@@ -57,19 +58,19 @@ def lbp_detector(rgb: Bytes3) -> list[Face]:
     Every window of a fine scale pyramid votes; windows that overlap are one face, and its votes are its score. A
     face collects 20 and more, a chance likeness under 10, so `MIN_VOTES` stands between. Pictures are searched at 512
     pixels; when nothing is found, once more with padding (for a face that fills the frame), and for small faces at
-    1280 pixels. Landmarks are the mean face's, placed by the box.
+    1024 pixels. Landmarks are the mean face's, placed by the box.
     """
     grey = _grey(rgb, _COARSE)
-    found = _lbp_faces(grey, 0, max(grey.shape))
+    found = _lbp_faces(grey, 0, (_MIN_WINDOW, max(grey.shape)))
     if not found:
         padding = round(_TIGHT_PADDING * min(grey.shape))
-        found = _lbp_faces(np.pad(grey, padding, mode="edge"), padding, max(grey.shape))
+        found = _lbp_faces(np.pad(grey, padding, mode="edge"), padding, (min(grey.shape) // 2, max(grey.shape)))
     scale = max(grey.shape) / max(rgb.shape[:2])
-    if not found and scale < 1:
+    if not found and scale < _WORTH_A_FINE_SEARCH:
         fine = _grey(rgb, _FINE)
-        found = _lbp_faces(fine, 0, round(1.5 * _MIN_WINDOW * _FINE / _COARSE))
+        found = _lbp_faces(fine, 0, (_MIN_WINDOW, round(1.3 * _MIN_WINDOW * _FINE / _COARSE)))
         scale = max(fine.shape) / max(rgb.shape[:2])
-    return [_scaled(face, 1 / scale) for face in found]
+    return [scaled(face, 1 / scale) for face in found]
 
 
 def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:
@@ -132,6 +133,13 @@ def drop_nested(faces: Sequence[Face]) -> list[Face]:
     return kept
 
 
+def scaled(face: Face, factor: float) -> Face:
+    """The same face in a picture `factor` times as large."""
+    x0, y0, x1, y1 = (value * factor for value in face.box)
+    points = {name: (x * factor, y * factor) for name, (x, y) in face.landmarks.items()}
+    return Face((x0, y0, x1, y1), face.score, face.quarter_turns, points)
+
+
 @lru_cache(maxsize=1)
 def _cascade() -> Any:
     from skimage.data import lbp_frontal_face_cascade_filename
@@ -150,17 +158,17 @@ def _grey(rgb: Bytes3, limit: int) -> NDArray[np.uint8]:
     return np.asarray(grey)
 
 
-def _lbp_faces(grey: NDArray[np.uint8], padding: int, largest: int) -> list[Face]:
-    """Faces in a padded grey picture, in coordinates of the picture without its padding."""
-    if min(grey.shape) <= _MIN_WINDOW:
+def _lbp_faces(grey: NDArray[np.uint8], padding: int, sides: tuple[int, int]) -> list[Face]:
+    """Faces with windows of these sides in a padded grey picture, in coordinates of the picture without padding."""
+    if min(grey.shape) <= sides[0]:
         return []
     # A merging threshold above 1 is never met, so that every single window comes back.
     found = _cascade().detect_multi_scale(
         grey,
         scale_factor=1.1,
         step_ratio=1,
-        min_size=(_MIN_WINDOW, _MIN_WINDOW),
-        max_size=(largest, largest),
+        min_size=(sides[0], sides[0]),
+        max_size=(sides[1], sides[1]),
         min_neighbor_number=0,
         intersection_score_threshold=2.0,
     )
@@ -174,12 +182,6 @@ def _lbp_face(window: Boxes, votes: int) -> Face:
     left, top, right, bottom = _BOX
     points = {name: (x + across * side, y + down * side) for name, (across, down) in _MEAN_FACE.items()}
     return Face((x + left * side, y + top * side, x + right * side, y + bottom * side), float(votes), 0, points)
-
-
-def _scaled(face: Face, factor: float) -> Face:
-    x0, y0, x1, y1 = (value * factor for value in face.box)
-    points = {name: (x * factor, y * factor) for name, (x, y) in face.landmarks.items()}
-    return Face((x0, y0, x1, y1), face.score, face.quarter_turns, points)
 
 
 def _overlaps(boxes: Boxes) -> Boxes:
