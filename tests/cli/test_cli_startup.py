@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -31,15 +32,13 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    """The best of up to five, since other work on the machine only adds time."""
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "faceedit", "--help"], stdout=subprocess.DEVNULL, check=True)
-        best = min(best, time.perf_counter() - start)
-        if best < 0.5:
-            return
-    raise AssertionError(f"{best:.2f} s")
+    """Under half a second of processor time, which other work on the machine does not stretch as it does the clock."""
+    start, before = time.perf_counter(), os.times()
+    subprocess.run([sys.executable, "-m", "faceedit", "--help"], stdout=subprocess.DEVNULL, check=True)
+    wall, after = time.perf_counter() - start, os.times()
+    # Windows does not count the time of child processes; there the clock has to do.
+    used = after.children_user - before.children_user + after.children_system - before.children_system
+    assert (used or wall) < 0.5
 
 
 def test_module_exit_code() -> None:
