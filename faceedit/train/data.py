@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,7 +68,7 @@ def build_cache(
         size: picture size in pixels, a multiple of `grid`.
         grid: mask size, the latents' size.
         twins: share of people that get a counterfactual twin, in [0, 1].
-        workers: processes that render.
+        workers: processes that render; 0 renders in this one.
 
     Raises:
         UsageError: a held-out seed would be rendered, or the folder holds another cache.
@@ -88,23 +88,17 @@ def build_cache(
     pairs = round(count * twins)
     arrays, done = _partial_arrays(partial, wanted, count + pairs)
     jobs = [start for start in range(0, count + pairs, CHUNK) if not done[start // CHUNK]]
-    spawn = multiprocessing.get_context("spawn")
-    began, last = time.monotonic(), time.monotonic()
-    with ProcessPoolExecutor(max(1, workers), mp_context=spawn) as pool:
-        futures = {
-            pool.submit(_render_rows, seed, count, start, min(start + CHUNK, count + pairs), size, grid): start
-            for start in jobs
-        }
-        for finished, future in enumerate(as_completed(futures), 1):
-            start = futures[future]
-            for name, rows in future.result().items():
-                arrays[name][start : start + len(rows)] = rows
-            done[start // CHUNK] = True
-            if time.monotonic() - last > SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
-                speed = finished * CHUNK / (last - began)
-                left = (len(jobs) - finished) * CHUNK / speed
-                print(f"portraits: {finished}/{len(jobs)} chunks, {speed:.0f}/s, {left:.0f} s left", file=sys.stderr)
+    tasks = [(seed, count, start, min(start + CHUNK, count + pairs), size, grid) for start in jobs]
+    began = last = time.monotonic()
+    for finished, (start, drawn) in enumerate(_render_chunks(tasks, workers), 1):
+        for name, rows in drawn.items():
+            arrays[name][start : start + len(rows)] = rows
+        done[start // CHUNK] = True
+        if time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            speed = finished * CHUNK / (last - began)
+            left = (len(jobs) - finished) * CHUNK / speed
+            print(f"portraits: {finished}/{len(jobs)} chunks, {speed:.0f}/s, {left:.0f} s left", file=sys.stderr)
     arrays["twin"][:], arrays["changed"][:] = -1, -1
     people = np.arange(pairs)
     arrays["twin"][people], arrays["twin"][count:] = people + count, people
@@ -211,6 +205,18 @@ def _renderer_hash() -> str:
     for source in sorted(Path(faceedit.portraits.__path__[0]).glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _render_chunks(tasks: Sequence[tuple[int, ...]], workers: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    """(first row, arrays) of every chunk, in the order in which they are finished."""
+    if not workers:
+        for task in tasks:
+            yield task[2], _render_rows(*task)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(_render_rows, *task): task[2] for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def _render_rows(seed: int, count: int, start: int, stop: int, size: int, grid: int) -> dict[str, NDArray[Any]]:

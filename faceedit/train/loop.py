@@ -88,7 +88,7 @@ def train(objective: Objective, settings: LoopSettings, out: Path, resume: bool 
     modules = {name: _placed(module, accelerator.device) for name, module in built.items()}
     parameters = [p for _, p in named_parameters(modules)]
     optimizer = torch.optim.AdamW(
-        _decayed(modules, settings.weight_decay), settings.learning_rate, (settings.beta1, settings.beta2)
+        _decayed(modules, settings.weight_decay), settings.learning_rate, (settings.beta1, settings.beta2), fused=True
     )
     average = MovingAverage(modules, settings.ema)
     progress, plain = Progress(), dataclasses.asdict(settings)

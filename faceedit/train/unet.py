@@ -85,7 +85,7 @@ class UnetObjective:
         return {"unet": make_unet(self.settings, side, channels, self.text.config.hidden_size)}
 
     def batch(self, index: int) -> Batch:
-        """`noisy`, `noise` [B, C, h, w]; `timestep` [B]; `text` [B, L, D]; `row`, `position`, `mask` of `token_masks`."""
+        """`noisy`, `noise` [B, C, h, w]; `timestep` [B]; `text` [B, L, D]; the rest as `token_masks` gives it."""
         settings, size = self.settings, self.settings.loop.batch
         rng = batch_rng(self.seed, index)
         rows = shuffled(len(self.portraits), size, index, self.seed)

@@ -10,7 +10,7 @@ from faceedit.portraits.vocabulary import FIELDS
 from faceedit.regions import REGIONS
 from faceedit.train.data import PortraitCache
 
-SIZE, GRID = 64, 16
+SIZE, GRID = 32, 16
 
 
 def drawn_cache(count: int, seed: int = 0) -> PortraitCache:
@@ -21,15 +21,15 @@ def drawn_cache(count: int, seed: int = 0) -> PortraitCache:
     attributes = np.stack([rng.integers(0, len(values), count) for values in FIELDS.values()], 1).astype(np.int8)
     for i in range(count):
         image = np.full((SIZE, SIZE, 3), rng.integers(0, 255, 3), np.uint8)
-        centre = tuple(int(c) for c in rng.integers(26, 38, 2))
-        cv2.circle(image, centre, 20, tuple(int(c) for c in rng.integers(0, 255, 3)), -1, cv2.LINE_AA)
+        centre = tuple(int(c) for c in rng.integers(13, 19, 2))
+        cv2.circle(image, centre, 10, tuple(int(c) for c in rng.integers(0, 255, 3)), -1, cv2.LINE_AA)
         eyes = np.zeros((SIZE, SIZE), np.uint8)
-        for side in (-8, 8):
-            cv2.circle(image, (centre[0] + side, centre[1] - 5), 3, (20, 20, 20), -1, cv2.LINE_AA)
-            cv2.circle(eyes, (centre[0] + side, centre[1] - 5), 4, 255, -1, cv2.LINE_AA)
+        for side in (-4, 4):
+            cv2.circle(image, (centre[0] + side, centre[1] - 3), 2, (20, 20, 20), -1, cv2.LINE_AA)
+            cv2.circle(eyes, (centre[0] + side, centre[1] - 3), 2, 255, -1, cv2.LINE_AA)
         images[i] = image
         masks[i, REGIONS.index("eyes")] = cv2.resize(eyes, (GRID, GRID), interpolation=cv2.INTER_AREA)
-        face = cv2.circle(np.zeros((SIZE, SIZE), np.uint8), centre, 20, 255, -1, cv2.LINE_AA)
+        face = cv2.circle(np.zeros((SIZE, SIZE), np.uint8), centre, 10, 255, -1, cv2.LINE_AA)
         masks[i, REGIONS.index("face_shape")] = cv2.resize(face, (GRID, GRID), interpolation=cv2.INTER_AREA)
     half = count // 2
     twin = np.concatenate([np.arange(half) + half, np.arange(half), np.full(count - 2 * half, -1)]).astype(np.int32)
