@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,11 +27,18 @@ def cpu() -> DevicePlan:
     return device_plan(device="cpu")
 
 
+@pytest.fixture(scope="session")
+def written(tiny: Components, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The components as a folder in diffusers layout, for copying."""
+    folder = tmp_path_factory.mktemp("written")
+    save_components(tiny, folder)
+    return folder
+
+
 @pytest.fixture
-def saved(tiny: Components, tmp_path: Path) -> Path:
+def saved(written: Path, tmp_path: Path) -> Path:
     """A folder in diffusers layout that the test may damage."""
-    save_components(tiny, tmp_path / "set")
-    return tmp_path / "set"
+    return Path(shutil.copytree(written, tmp_path / "set"))
 
 
 @pytest.fixture
