@@ -80,7 +80,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     except (LocalEntryNotFoundError, OSError) as error:
         raise WeightsError(
             f"{repository} is not in the Hugging Face cache",
-            "fetch it yourself first, or take a recipe on the bundled models: -r mini/inpaint",
+            "docs/weights.md says how to fetch it; -r mini/inpaint runs on the bundled models",
         ) from error
     if not (folder / "model_index.json").is_file():
         raise WeightsError(f"{folder} is incomplete: no model_index.json", "fetch the weights again")
