@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from faceedit import __version__
 from faceedit.cli import compare, data, edit, evaluate, faces, machine, mask, recipes, record, train, weights
 from faceedit.cli.console import Console
-from faceedit.cli.userfile import defaults
+from faceedit.cli.userfile import defaults, user_file
 from faceedit.errors import FaceEditError, UsageError
 
 HELP = """Edit one local attribute of a face from a short text, and change nothing else.
@@ -74,8 +74,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage(console: Console, error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "faceedit"
-    console.error(UsageError(error.format_message(), f"{path} --help lists what it takes"))
+    where = _origin(context, getattr(error, "param", None))
+    console.error(UsageError(error.format_message() + where, f"{path} --help lists what it takes"))
     return UsageError.exit_code
+
+
+def _origin(context: Any, parameter: Any) -> str:
+    """Where a wrong value came from, when it was not typed."""
+    source = context.get_parameter_source(parameter.name) if context is not None and parameter is not None else None
+    if source is None or source.name not in ("ENVIRONMENT", "DEFAULT_MAP"):
+        return ""
+    return f" (from {parameter.envvar if source.name == 'ENVIRONMENT' else user_file()})"
 
 
 def _reader_gone() -> int:

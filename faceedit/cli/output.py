@@ -56,7 +56,7 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
 
 
 def write_files(console: Console, files: Sequence[tuple[Path | None, bytes]], force: bool) -> None:
-    """Writes encoded files; the path `None` stands for stdout. The first that cannot be written ends it.
+    """Writes encoded files, and last what goes to stdout, which the path `None` stands for.
 
     Raises:
         OutputError: a file cannot be written; those written before it are taken away, unless `force` may have
@@ -68,7 +68,6 @@ def write_files(console: Console, files: Sequence[tuple[Path | None, bytes]], fo
     written: list[Path] = []
     for path, data in files:
         if path is None:
-            console.write_bytes(data)
             continue
         try:
             write_atomic(path, data, force)
@@ -77,6 +76,9 @@ def write_files(console: Console, files: Sequence[tuple[Path | None, bytes]], fo
                 earlier.unlink(missing_ok=True)
             raise
         written.append(path)
+    for path, data in files:
+        if path is None:
+            console.write_bytes(data)
 
 
 def grey_bytes(values: NDArray[np.float32], path: Path | None) -> bytes:

@@ -50,7 +50,15 @@ def test_wrong_environment_value(call: Call, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("FACEEDIT_SEED", "many")
     outcome = call("edit", "a.png", "x")
     assert outcome.code == 2
-    assert "--seed" in outcome.err
+    assert "--seed" in outcome.err and "(from FACEEDIT_SEED)" in outcome.err
+
+
+def test_wrong_value_in_the_file(call: Call, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEEDIT_CONFIG", str(config))
+    config.write_text('[edit]\nseed = "many"')
+    outcome = call("edit", "a.png", "x")
+    assert outcome.code == 2
+    assert f"(from {config})" in outcome.err
 
 
 @pytest.mark.parametrize(
