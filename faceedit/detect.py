@@ -46,10 +46,9 @@ class Detector(Protocol):
         ...
 
 
-def embedded_detector(rgb: Bytes3) -> list[Face]:
-    """Faces without any download: the portrait template where it is sure, else the LBP cascade."""
-    portrait = template_detector(rgb)
-    return portrait if portrait and portrait[0].score >= MIN_TEMPLATE_SCORE else lbp_detector(rgb)
+def portrait_detector(rgb: Bytes3) -> list[Face]:
+    """The one face of a picture that is a (drawn) portrait, where the template is sure; see `faceedit.template`."""
+    return [face for face in template_detector(rgb) if face.score >= MIN_TEMPLATE_SCORE]
 
 
 def lbp_detector(rgb: Bytes3) -> list[Face]:
@@ -71,6 +70,10 @@ def lbp_detector(rgb: Bytes3) -> list[Face]:
         found = _lbp_faces(fine, 0, (_MIN_WINDOW, round(1.3 * _MIN_WINDOW * _FINE / _COARSE)))
         scale = max(fine.shape) / max(rgb.shape[:2])
     return [scaled(face, 1 / scale) for face in found]
+
+
+EMBEDDED: tuple[Detector, ...] = (portrait_detector, lbp_detector)
+"""What is there without any download, in the order in which it is asked."""
 
 
 def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from faceedit.crop import crop_mask, crop_pixels, paste_back, uncrop_mask
-from faceedit.detect import Detector, drop_nested, embedded_detector
+from faceedit.detect import EMBEDDED, Detector, drop_nested, scaled
 from faceedit.errors import NothingToEditError
-from faceedit.request import Box, Face, Picture, Portrait
+from faceedit.request import Box, Bytes3, Face, Picture, Portrait
 
 __all__ = [
     "choose_face",
@@ -29,24 +30,33 @@ FACE_SHARE = 0.53
 EYE_LINE = 0.45
 MIN_FACE = 16
 _EYES_IN_BOX = 0.48
+_TURNED_SIZE = 320
 _WHOLE_ASPECT = 1.25
 _WHOLE_SHARE = 0.8
 
 
-def find_faces(picture: Picture, detector: Detector = embedded_detector) -> tuple[Face, ...]:
+def find_faces(picture: Picture, *detectors: Detector) -> tuple[Face, ...]:
     """All faces, in the stable order in which `--face` counts them.
 
-    Tried upright first; only when nothing is found also after one, three and two quarter turns.
+    Each detector is tried upright first, then, when it finds nothing, after one, three and two quarter turns, and
+    there for faces that take at least a tenth of the picture. The first that finds something has the say.
+
+    Args:
+        picture: the whole picture.
+        detectors: in order of preference; the embedded ones by default.
 
     Returns:
         Faces in picture coordinates, possibly none.
     """
-    for turns in (0, 1, 3, 2):
-        turned = np.ascontiguousarray(np.rot90(picture.rgb, turns))
-        faces = [_turned_back(face, turns, picture.size) for face in drop_nested(detector(turned))]
-        faces = [face for face in faces if min(_size(face.box)) >= MIN_FACE]
-        if faces:
-            return tuple(sorted(faces, key=lambda face: (_centre(face.box)[0], _centre(face.box)[1])))
+    for detector in detectors or EMBEDDED:
+        for turns in (0, 1, 3, 2):
+            shrink = max(1.0, max(picture.size) / _TURNED_SIZE) if turns else 1.0
+            turned = np.ascontiguousarray(np.rot90(_shrunk(picture.rgb, shrink), turns))
+            upright = [scaled(face, shrink) for face in drop_nested(detector(turned))]
+            faces = [_turned_back(face, turns, picture.size) for face in upright]
+            faces = [face for face in faces if min(_size(face.box)) >= MIN_FACE]
+            if faces:
+                return tuple(sorted(faces, key=lambda face: (_centre(face.box)[0], _centre(face.box)[1])))
     return ()
 
 
@@ -102,6 +112,13 @@ def whole_portrait(picture: Picture, face: Face | None = None) -> Portrait:
         left = x0 + side * (1 - FACE_SHARE) / 2
         face = Face((left, y0 + 0.2 * side, left + FACE_SHARE * side, y0 + 0.8 * side))
     return Portrait(picture, face, (x0, y0, x0 + side, y0 + side))
+
+
+def _shrunk(rgb: Bytes3, factor: float) -> Bytes3:
+    if factor == 1:
+        return rgb
+    size = (max(round(rgb.shape[1] / factor), 1), max(round(rgb.shape[0] / factor), 1))
+    return np.array(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), dtype=np.uint8)
 
 
 def _crop_centre(face: Face, side: float) -> tuple[float, float]:
