@@ -20,6 +20,7 @@ from faceedit.request import Bytes3
 from faceedit.resources import bundled_weights_dir
 
 MINI = "mini/inpaint"
+CLIP_PARTS = ("text_encoder", "tokenizer", "vision", "image_processor")
 
 
 class Classifier(Protocol):
@@ -80,4 +81,4 @@ def bundled_clip() -> ClipPair:
         WeightsError: it is missing or damaged.
     """
     plan = device_plan(DeviceOptions(), device="cpu", dtype="fp32")
-    return ClipPair(load_components(load_recipe(MINI).weights, plan, ("text_encoder", "tokenizer", "vision")))
+    return ClipPair(load_components(load_recipe(MINI).weights, plan, CLIP_PARTS))
