@@ -105,6 +105,7 @@ def _sha256(path: Path, _modified: int) -> str:
     return name if re.fullmatch(r"[0-9a-f]{64}", name) else digest(path)
 
 
+@cache
 def package_version(name: str) -> str:
     """Installed version of a distribution, or "absent" (OpenCV, for one, comes under several names)."""
     try:
