@@ -37,6 +37,7 @@ _SHIFTS = tuple(
 )
 _EPSILON = 1e-2
 _LARGEST_BIN = 0.3
+_LARGEST_SIDE = 192
 
 Float = NDArray[np.float32]
 
@@ -70,6 +71,7 @@ def template_detector(rgb: Bytes3) -> list[Face]:
     if max(height, width) > MAX_ASPECT * min(height, width):
         return []
     template = load_template()
+    full, rgb = max(rgb.shape[:2]), _shrunk(rgb)
     x, y, side, score = best_window(rgb, template)
     if score <= 0:
         return []
@@ -78,7 +80,8 @@ def template_detector(rgb: Bytes3) -> list[Face]:
         centre = points[:2].mean(axis=0)
         side = WINDOW * float(points[1, 0] - points[0, 0])
         x, y = float(centre[0] - side / 2), float(centre[1] - side / 2)
-    placed = [(float(px), float(py)) for px, py in points]
+    factor = full / max(rgb.shape[:2])
+    placed = [(float(px) * factor, float(py) * factor) for px, py in points]
     return [Face((*placed[0], *placed[1]), score, 0, dict(zip(LANDMARKS, placed[2:], strict=True)))]
 
 
@@ -136,6 +139,17 @@ def load_template() -> Template:
 
     tensors = {name: values.astype(np.float32) for name, values in load_file(WEIGHTS).items()}
     return Template(tensors["weights"], float(tensors["bias"][0]), tensors["shape"])
+
+
+def _shrunk(rgb: Bytes3) -> Bytes3:
+    """The picture at no more pixels than the template can use."""
+    import cv2
+
+    scale = _LARGEST_SIDE / max(rgb.shape[:2])
+    if scale >= 1:
+        return rgb
+    size = (max(round(rgb.shape[1] * scale), 1), max(round(rgb.shape[0] * scale), 1))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _shape_at(
