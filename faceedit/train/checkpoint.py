@@ -101,13 +101,14 @@ def load_checkpoint(
                 "resume with the settings the run was started with, or give another output folder",
             ) from error
     averaged = load_file(path / "ema.safetensors")
-    average.shadow = {name: averaged[name].to(p.device) for name, p in named_parameters(modules)}
+    parameters = named_parameters(modules)
+    average.shadow = {name: _laid_out_like(p, averaged[name]) for name, p in parameters}
     moments = load_file(path / "optimizer.safetensors")
-    names = [name for name, _ in named_parameters(modules)]
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in moments.items():
-        key, _, parameter = name.partition("/")
-        slots.setdefault(names.index(parameter), {})[key] = value
+    keys = sorted({name.partition("/")[0] for name in moments})
+    slots = {
+        index: {key: _laid_out_like(p, moments[f"{key}/{name}"]) for key in keys}
+        for index, (name, p) in enumerate(parameters)
+    }
     fresh = optimizer.state_dict()
     optimizer.load_state_dict({"state": slots, "param_groups": fresh["param_groups"]})
     random = load_file(path / "random.safetensors")
@@ -119,6 +120,16 @@ def load_checkpoint(
 
 def _finished(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("[0-9]*") if (p / "state.json").is_file())
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value on the parameter's device and with its strides.
+
+    Fused AdamW walks weights and moments as flat memory: moments in another layout would be those of other weights.
+    """
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

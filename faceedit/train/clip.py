@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ class ClipObjective:
             folder = Path(self.settings.start_from)
             pair.text = CLIPTextModelWithProjection.from_pretrained(folder / "text_encoder")
             pair.vision = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
+            scale = json.loads((folder / "figures.json").read_text())["logit_scale"]
+            pair.log_scale.data.fill_(math.log(scale))
+        pair.text.requires_grad_(not self.settings.freeze_text)
         return {"clip": pair}
 
     def batch(self, index: int) -> Batch:
@@ -141,10 +145,12 @@ class ClipObjective:
         contrast = (to_image + to_text) / 2
         parts = {
             "contrast": contrast,
-            "word": self._word_loss(pair, text.last_hidden_state, batch["ids"]),
             "attribute": self._attribute_loss(pair, vision.last_hidden_state[:, 0], batch["target"]),
         }
-        total = contrast + self.settings.word_loss * parts["word"] + self.settings.attribute_loss * parts["attribute"]
+        total = contrast + self.settings.attribute_loss * parts["attribute"]
+        if not self.settings.freeze_text:
+            parts["word"] = self._word_loss(pair, text.last_hidden_state, batch["ids"])
+            total = total + self.settings.word_loss * parts["word"]
         return total, {name: part.detach() for name, part in parts.items()}
 
     def evaluate(self, modules: Modules) -> Evaluation:
@@ -166,6 +172,7 @@ class ClipObjective:
         figures = {
             "text_to_image_top1": float((similar.argmax(1) == truth).float().mean()),
             "image_to_text_top1": float((similar.argmax(0) == truth).float().mean()),
+            "logit_scale": float(pair.log_scale.exp()),
         }
         accuracy = {}
         for i, name in enumerate(NAMES):
@@ -176,7 +183,7 @@ class ClipObjective:
         return Evaluation(figures | {"zero_shot": float(np.mean(list(accuracy.values())))} | accuracy)
 
     def export(self, modules: Modules, folder: Path) -> None:
-        """`text_encoder/`, `image_encoder/`, `tokenizer/`, `feature_extractor/`, and the figures in JSON."""
+        """`text_encoder/`, `image_encoder/`, `tokenizer/` and `feature_extractor/`."""
         from transformers import CLIPImageProcessor
 
         pair: Any = modules["clip"]
@@ -187,8 +194,6 @@ class ClipObjective:
         CLIPImageProcessor(
             size={"height": side, "width": side}, do_center_crop=False, image_mean=half, image_std=half
         ).save_pretrained(folder / "feature_extractor")
-        figures = self.evaluate(modules).figures | {"logit_scale": float(pair.log_scale.exp())}
-        (folder / "figures.json").write_text(json.dumps(figures, indent=1))
 
     def _rows(self, index: int, size: int) -> NDArray[np.int64]:
         """`twin_share` of the batch are people together with their twins, the rest is drawn from all rows."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from faceedit.train.ema import MovingAverage, learning_rate, named_parameters
 from faceedit.train.log import Diary
 from faceedit.train.memory import keep_freed_memory
 from faceedit.train.settings import LoopSettings
+from faceedit.train.stopping import stop_requested
 
 Modules = Mapping[str, nn.Module]
 Batch = dict[str, Tensor]
@@ -44,7 +43,7 @@ class Objective(Protocol):
     name: str
 
     def build(self) -> dict[str, nn.Module]:
-        """The modules, initialised from the objective's seed; parameters with `requires_grad` are trained."""
+        """The modules, initialised from the loop's seed; parameters with `requires_grad` are trained."""
 
     def batch(self, index: int) -> Batch:
         """The index-th batch of CPU tensors, always the same for the same index."""
@@ -62,9 +61,9 @@ class Objective(Protocol):
 def train(objective: Objective, settings: LoopSettings, out: Path, resume: bool = False) -> Progress:
     """Train an objective until `settings.steps` steps are done, the time is up, or a signal asks to stop.
 
-    Writes into `out`: `checkpoints/STEP/`, `log.jsonl`, `curve.png`, `sheets/STEP.png`, and `export/` at the end.
-    The state after n steps is the same to the bit whether or not the run was interrupted, on the same machine with
-    the same number of threads and processes.
+    Writes into `out`: `checkpoints/STEP/`, `log.jsonl`, `curve.png`, `sheets/STEP.png`, and `export/` at the end with
+    the last evaluation in `figures.json`. The weights after n steps are the same to the bit whether or not the run was
+    interrupted, on the same machine with the same number of threads and processes.
 
     Args:
         objective: what to train; see `Objective`.
@@ -75,109 +74,167 @@ def train(objective: Objective, settings: LoopSettings, out: Path, resume: bool 
     Raises:
         NumericError: the loss is not finite; the step is named and the last checkpoint stays.
         WeightsError: the checkpoint does not fit the model.
-        KeyboardInterrupt: after a checkpoint was written, when SIGINT stopped the run.
+        KeyboardInterrupt: SIGINT stopped the run; it was checkpointed and exported before.
     """
     keep_freed_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    accelerator = Accelerator(mixed_precision=settings.precision)
-    out.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        built = objective.build()
-    modules = {name: _placed(module, accelerator.device) for name, module in built.items()}
-    parameters = [p for _, p in named_parameters(modules)]
-    optimizer = torch.optim.AdamW(
-        _decayed(modules, settings.weight_decay), settings.learning_rate, (settings.beta1, settings.beta2), fused=True
-    )
-    average = MovingAverage(modules, settings.ema)
-    progress, plain = Progress(), dataclasses.asdict(settings)
-    checkpoints = out / "checkpoints"
-    found = latest_checkpoint(checkpoints) if resume else None
-    if found is not None:
-        progress, _ = load_checkpoint(found, modules, average, optimizer)
-    main = accelerator.is_main_process
-    diary = Diary(out, objective.name, settings.steps, progress.step) if main else None
-    began, started_at, seen = time.monotonic(), progress.seconds, 0
-    sums: dict[str, float] = {}
-
-    def spent() -> float:
-        return started_at + time.monotonic() - began
-
-    def keep() -> None:
-        if main:
-            save_checkpoint(checkpoints, modules, average, optimizer, progress, plain, settings.keep_checkpoints)
-
-    def review() -> None:
-        if diary is not None:
-            evaluation = _evaluated(objective, modules, average)
-            diary.write({"step": progress.step, "samples": progress.samples, "evaluation": evaluation.figures})
-            diary.say(", ".join(f"{name} {value:.4g}" for name, value in evaluation.figures.items()))
-            if evaluation.sheet is not None:
-                _write_sheet(out / "sheets" / f"{progress.step:08d}.png", evaluation.sheet)
-
-    with _stop_requested() as stop:
-        while progress.step < settings.steps:
-            step = progress.step
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
-            parts: dict[str, float] = {}
-            for micro in range(settings.accumulate):
-                index = (step * settings.accumulate + micro) * accelerator.num_processes + accelerator.process_index
-                batch = {k: _onto(t, accelerator.device) for k, t in objective.batch(index).items()}
-                with accelerator.autocast():
-                    loss, named = objective.loss(modules, batch, step)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise NumericError(
-                        f"the loss of {objective.name} is {value} at step {step}",
-                        "lower loop.learning_rate and resume from the last checkpoint",
-                    )
-                accelerator.backward(loss / settings.accumulate)
-                for name, part in {"total": loss, **named}.items():
-                    parts[name] = parts.get(name, 0.0) + float(part.detach()) / settings.accumulate
-            if accelerator.num_processes > 1:
-                _average_gradients(parameters, accelerator)
-            parts["gradient_norm"] = float(torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            average.update(modules, step)
-            seen += settings.batch * settings.accumulate * accelerator.num_processes
-            samples = progress.samples + settings.batch * settings.accumulate * accelerator.num_processes
-            progress = Progress(step + 1, samples, spent())
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value
-            if diary is not None:
-                speed = seen / (time.monotonic() - began)
-                left = (settings.steps - progress.step) * (time.monotonic() - began) * settings.batch / (seen or 1)
-                diary.progress(progress.step, parts["total"], speed, left * settings.accumulate)
-                if progress.step % settings.log_every == 0:
-                    diary.write(
-                        {
-                            "step": progress.step,
-                            "samples": progress.samples,
-                            "seconds": round(progress.seconds, 2),
-                            "samples_per_second": round(speed, 2),
-                            "learning_rate": learning_rate(step, settings),
-                            "loss": {name: total / settings.log_every for name, total in sums.items()},
-                        }
-                    )
-                    sums.clear()
-            if progress.step % settings.evaluate_every == 0 and progress.step < settings.steps:
-                review()
-            if progress.step % settings.checkpoint_every == 0:
-                keep()
-            if stop.is_set() or (settings.max_minutes and time.monotonic() - began > 60 * settings.max_minutes):
+    run = _Run(objective, settings, out, resume)
+    with stop_requested() as stop:
+        while run.progress.step < settings.steps:
+            run.step()
+            done = run.progress.step
+            if done % settings.evaluate_every == 0 and done < settings.steps:
+                run.review()
+            if done % settings.checkpoint_every == 0 and done < settings.steps:
+                run.keep()
+            if stop.is_set() or (settings.max_minutes and run.sitting() > 60 * settings.max_minutes):
                 break
-        keep()
-        review()
-        if diary is not None:
-            with average.applied(modules), torch.no_grad():
-                objective.export({name: module.eval() for name, module in modules.items()}, out / "export")
-            diary.close()
+        run.finish()
     if stop.interrupted:
         raise KeyboardInterrupt
-    return progress
+    return run.progress
+
+
+class _Run:
+    """The state of one sitting of a run."""
+
+    def __init__(self, objective: Objective, settings: LoopSettings, out: Path, resume: bool) -> None:
+        self.objective, self.settings, self.out = objective, settings, out
+        self.accelerator = Accelerator(mixed_precision=settings.precision)
+        out.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            built = objective.build()
+        self.modules = {name: _placed(module, self.accelerator.device) for name, module in built.items()}
+        self.parameters = [p for _, p in named_parameters(self.modules)]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            settings.learning_rate,
+            (settings.beta1, settings.beta2),
+            weight_decay=settings.weight_decay,
+            # One pass over the weights instead of eight: six times faster on a CPU.
+            fused=True,
+        )
+        self.average = MovingAverage(self.modules, settings.ema)
+        self.progress = Progress()
+        found = latest_checkpoint(out / "checkpoints") if resume else None
+        if found is not None:
+            self.progress, _ = load_checkpoint(found, self.modules, self.average, self.optimizer)
+        self.diary: Diary | None = None
+        if self.accelerator.is_main_process:
+            self.diary = Diary(out, objective.name, settings.steps, self.progress.step)
+        self.began, self.before, self.first = time.monotonic(), self.progress.seconds, self.progress.step
+        self.sums: dict[str, float] = {}
+        self.summed = 0
+
+    @property
+    def samples_per_step(self) -> int:
+        return int(self.settings.batch * self.settings.accumulate * self.accelerator.num_processes)
+
+    def sitting(self) -> float:
+        """Seconds since this sitting began."""
+        return time.monotonic() - self.began
+
+    def step(self) -> None:
+        """One update of the weights."""
+        step, settings, accelerator = self.progress.step, self.settings, self.accelerator
+        rate = learning_rate(step, settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        parts: dict[str, float] = {}
+        for micro in range(settings.accumulate):
+            index = (step * settings.accumulate + micro) * accelerator.num_processes + accelerator.process_index
+            batch = {k: _onto(t, accelerator.device) for k, t in self.objective.batch(index).items()}
+            with accelerator.autocast():
+                loss, named = self.objective.loss(self.modules, batch, step)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise NumericError(
+                    f"the loss of {self.objective.name} is {value} at step {step}",
+                    "lower loop.learning_rate and resume from the last checkpoint",
+                )
+            accelerator.backward(loss / settings.accumulate)
+            for name, part in {"total": loss, **named}.items():
+                parts[name] = parts.get(name, 0.0) + float(part.detach()) / settings.accumulate
+        if accelerator.num_processes > 1:
+            _average_gradients(self.parameters, accelerator)
+        parts["gradient_norm"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.modules, step)
+        self.progress = Progress(step + 1, self.progress.samples + self.samples_per_step, self.before + self.sitting())
+        self._log(parts, rate)
+
+    def review(self) -> dict[str, float]:
+        """Evaluate the averaged weights; figures go to the log, the sheet into `sheets/`."""
+        if self.diary is None:
+            return {}
+        with self.average.applied(self.modules), torch.no_grad():
+            for module in self.modules.values():
+                module.eval()
+            evaluation = self.objective.evaluate(self.modules)
+            for module in self.modules.values():
+                module.train()
+        done = {"step": self.progress.step, "samples": self.progress.samples}
+        self.diary.write({**done, "evaluation": evaluation.figures})
+        self.diary.say(", ".join(f"{name} {value:.4g}" for name, value in evaluation.figures.items()))
+        if evaluation.sheet is not None:
+            _write_sheet(self.out / "sheets" / f"{self.progress.step:08d}.png", evaluation.sheet)
+        return evaluation.figures
+
+    def keep(self) -> None:
+        """Write a checkpoint."""
+        if self.diary is not None:
+            save_checkpoint(
+                self.out / "checkpoints",
+                self.modules,
+                self.average,
+                self.optimizer,
+                self.progress,
+                dataclasses.asdict(self.settings),
+                self.settings.keep_checkpoints,
+            )
+
+    def finish(self) -> None:
+        """Checkpoint, evaluate, export, draw the curve."""
+        self.keep()
+        figures = self.review()
+        if self.diary is not None:
+            folder = self.out / "export"
+            with self.average.applied(self.modules), torch.no_grad():
+                self.objective.export({name: module.eval() for name, module in self.modules.items()}, folder)
+            (folder / "figures.json").write_text(
+                json.dumps({"step": self.progress.step, "samples": self.progress.samples, **figures}, indent=1)
+            )
+            self.diary.close()
+
+    def _log(self, parts: Mapping[str, float], rate: float) -> None:
+        if self.diary is None:
+            return
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.summed += 1
+        done = self.progress.step - self.first
+        per_step = self.sitting() / done
+        self.diary.progress(
+            self.progress.step,
+            parts["total"],
+            self.samples_per_step / per_step,
+            (self.settings.steps - self.progress.step) * per_step,
+        )
+        if self.progress.step % self.settings.log_every == 0:
+            self.diary.write(
+                {
+                    "step": self.progress.step,
+                    "samples": self.progress.samples,
+                    "seconds": round(self.progress.seconds, 2),
+                    "samples_per_second": round(self.samples_per_step / per_step, 2),
+                    "learning_rate": rate,
+                    "loss": {name: total / self.summed for name, total in self.sums.items()},
+                }
+            )
+            self.sums, self.summed = {}, 0
 
 
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:
@@ -191,14 +248,6 @@ def _onto(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _decayed(modules: Modules, decay: float) -> list[dict[str, Any]]:
-    """One group in the order of `named_parameters`: checkpoints name the optimiser's slots by that order.
-
-    Vectors (biases, norms, temperature) decay too little to matter at the small decay used here.
-    """
-    return [{"params": [p for _, p in named_parameters(modules)], "weight_decay": decay}]
-
-
 def _average_gradients(parameters: list[nn.Parameter], accelerator: Accelerator) -> None:
     """Mean of the processes' gradients in one transfer; a module's loss may then call any of its methods."""
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
@@ -207,42 +256,8 @@ def _average_gradients(parameters: list[nn.Parameter], accelerator: Accelerator)
         parameter.grad = piece.view_as(grad)
 
 
-def _evaluated(objective: Objective, modules: Modules, average: MovingAverage) -> Evaluation:
-    with average.applied(modules), torch.no_grad():
-        for module in modules.values():
-            module.eval()
-        evaluation = objective.evaluate(modules)
-        for module in modules.values():
-            module.train()
-    return evaluation
-
-
 def _write_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(path)
-
-
-class _Stop(threading.Event):
-    interrupted = False
-
-
-@contextmanager
-def _stop_requested() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM end the run after the current step, so that its checkpoint is a whole one."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        stop.interrupted = number == signal.SIGINT
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

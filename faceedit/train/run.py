@@ -42,9 +42,13 @@ def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None 
         from faceedit.train.tokenizer import train_tokenizer
 
         return train_tokenizer(load_settings(TokenizerSettings, recipe, overrides), out / "export")
+    from accelerate import PartialState
+
     from faceedit.train.loop import train
 
-    objective = _objective(part, recipe, overrides)
+    # Several processes would render the same portraits into the same files.
+    with PartialState().main_process_first():
+        objective = _objective(part, recipe, overrides)
     train(objective, objective.settings.loop, out, resume)
     return out / "export"
 

@@ -85,7 +85,10 @@ class TokenizerSettings:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """A small CLIP text and vision pair. `tokenizer` is the folder that `train tokenizer` wrote."""
+    """A small CLIP text and vision pair. `tokenizer` is the folder that `train tokenizer` wrote.
+
+    `freeze_text` trains on the vision encoder alone, so that a UNet trained on the text encoder stays valid.
+    """
 
     loop: LoopSettings = field(default_factory=LoopSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -102,6 +105,7 @@ class ClipSettings:
     captions_per_image: int = 2
     word_loss: float = 0.3
     attribute_loss: float = 1.0
+    freeze_text: bool = False
     start_from: str | None = None
 
 

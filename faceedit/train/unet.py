@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -153,11 +152,10 @@ class UnetObjective:
         return Evaluation(figures, self._sheet(unet))
 
     def export(self, modules: Modules, folder: Path) -> None:
-        """`unet/` and `scheduler/` in diffusers layout, figures beside."""
+        """`unet/` and `scheduler/` in diffusers layout."""
         unet: Any = modules["unet"]
         unet.save_pretrained(folder / "unet", safe_serialization=True)
         self.scheduler.save_pretrained(folder / "scheduler")
-        (folder / "figures.json").write_text(json.dumps(self.evaluate(modules).figures, indent=1))
 
     def _snr_weight(self, timestep: Tensor) -> Tensor:
         """min(SNR, gamma) / SNR for noise prediction (Hang et al. 2023, sec. 3.4); 1 where gamma is 0."""

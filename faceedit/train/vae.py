@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -159,8 +158,6 @@ class VaeObjective:
         ]
         vae.register_to_config(scaling_factor=round(float(1 / torch.cat(means).std()), 5))
         vae.save_pretrained(folder, safe_serialization=True)
-        figures = self.evaluate(modules).figures
-        (folder / "figures.json").write_text(json.dumps(figures, indent=1))
 
     @cached_property
     def _judge(self) -> Any:
