@@ -76,6 +76,20 @@ EMBEDDED: tuple[Detector, ...] = (portrait_detector, lbp_detector)
 """What is there without any download, in the order in which it is asked."""
 
 
+def installed_detectors() -> tuple[Detector, ...]:
+    """The embedded detectors, with YuNet before the cascade where `face_detection_yunet*.onnx` lies in the user's
+    data folder for faceedit (`faceedit doctor` prints it)."""
+    found = sorted(yunet_folder().glob("face_detection_yunet*.onnx"))
+    return (portrait_detector, yunet_detector(found[-1]), lbp_detector) if found else EMBEDDED
+
+
+def yunet_folder() -> Path:
+    """Where YuNet's ONNX file is looked for; OpenCV 5 wants the file of 2026may, OpenCV 4 that of 2023mar."""
+    from platformdirs import user_data_path
+
+    return user_data_path("faceedit", appauthor=False)
+
+
 def yunet_detector(weights: Path, min_score: float = 0.6) -> Detector:
     """YuNet (Wu et al. 2023) through OpenCV, with five landmarks per face.
 

@@ -67,7 +67,15 @@ def _system(config_file: Path) -> list[Finding]:
         Finding("disk", f"{_gigabytes(free)} free here", free >= LOW_DISK, "make room: results and trainings need it"),
         Finding("defaults", f"{config_file}{'' if config_file.is_file() else ' (not there)'}"),
         Finding("hub cache", hub_cache()),
+        Finding("faces", f"embedded detectors{_yunet()}"),
     ]
+
+
+def _yunet() -> str:
+    from faceedit.detect import yunet_folder
+
+    found = sorted(yunet_folder().glob("face_detection_yunet*.onnx"))
+    return f" and {found[-1]}" if found else f"; YuNet's ONNX file would be taken from {yunet_folder()}"
 
 
 def hub_cache() -> str:
@@ -77,16 +85,15 @@ def hub_cache() -> str:
     return str(HF_HUB_CACHE)
 
 
-def total_memory() -> int | None:
-    """Installed memory in bytes; `None` where the system does not tell."""
-    names = getattr(os, "sysconf_names", {})
-    if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
+def total_memory() -> int:
+    """Installed memory in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
-def _gigabytes(count: int | None) -> str:
-    return "unknown" if count is None else f"{count / 1024**3:.1f} GiB"
+def _gigabytes(count: int) -> str:
+    return f"{count / 1024**3:.1f} GiB"
 
 
 def _devices() -> list[Finding]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from faceedit.crop import crop_mask, crop_pixels, paste_back, uncrop_mask
-from faceedit.detect import EMBEDDED, Detector, drop_nested, scaled
+from faceedit.detect import Detector, drop_nested, installed_detectors, scaled
 from faceedit.errors import NothingToEditError
 from faceedit.request import Box, Bytes3, Face, Picture, Portrait
 
@@ -43,12 +43,12 @@ def find_faces(picture: Picture, *detectors: Detector) -> tuple[Face, ...]:
 
     Args:
         picture: the whole picture.
-        detectors: in order of preference; the embedded ones by default.
+        detectors: in order of preference; those on this machine by default.
 
     Returns:
         Faces in picture coordinates, possibly none.
     """
-    for detector in detectors or EMBEDDED:
+    for detector in detectors or installed_detectors():
         for turns in (0, 1, 3, 2):
             shrink = max(1.0, max(picture.size) / _TURNED_SIZE) if turns else 1.0
             turned = np.ascontiguousarray(np.rot90(_shrunk(picture.rgb, shrink), turns))

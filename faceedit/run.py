@@ -90,8 +90,9 @@ def find_mask(
     if not inside.any():
         raise NothingToEditError("the mask lies outside the face's crop", "choose the face with --face")
     lost = 1 - float(inside.sum()) / float(values.sum())
-    warnings = (f"{lost:.0%} of the mask lies outside the face's crop and is left alone",) if lost > 0.01 else ()
-    return Mask(inside, found.origin), warnings
+    told = [f"{lost:.0%} of the mask lies outside the face's crop and is left alone"] if lost > 0.01 else []
+    covered = masks.coverage_warning(values) if found.origin == "file" else None
+    return Mask(inside, found.origin), (*told, *([covered] if covered else []))
 
 
 def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | None = None) -> Prepared:

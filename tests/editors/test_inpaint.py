@@ -141,7 +141,7 @@ def test_ranking_without_a_vision_encoder_is_refused(components):
         run(editor)
 
 
-def test_nine_channels_take_mask_then_masked_picture(components):
+def test_nine_channels_take_mask_then_masked_picture():
     """Breaks if the order of the published inpainting checkpoint (latents, mask, masked picture) is changed."""
     nine = random_components(seed=0, channels=9)
     editor = editor_with(nine)
