@@ -43,11 +43,12 @@ def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None 
 
         return train_tokenizer(load_settings(TokenizerSettings, recipe, overrides), out / "export")
     from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
     from faceedit.train.loop import train
 
     # Several processes would render the same portraits into the same files.
-    with PartialState().main_process_first():
+    with PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).main_process_first():
         objective = _objective(part, recipe, overrides)
     train(objective, objective.settings.loop, out, resume)
     return out / "export"

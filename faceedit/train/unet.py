@@ -128,7 +128,7 @@ class UnetObjective:
         """Noise error and pointing game on validation seeds, and a sheet of portraits drawn from text alone."""
         unet: Any = modules["unet"]
         device = next(unet.parameters()).device
-        errors, hits = [], []
+        errors, hits, shares = [], [], []
         side = self.latents.shape[-1]
         for start in range(0, min(len(self.validation), 192), 64):
             rows = np.arange(start, min(start + 64, len(self.validation)))
@@ -147,8 +147,12 @@ class UnetObjective:
                 unet(noisy.to(device), torch.full_like(timestep, POINTING_STEP).to(device), text)
             attention = captured.mean(side).cpu()[row, :, position]
             hits.append(pointing_hits(attention, mask))
-        pointing = torch.cat(hits).float()
-        figures = {"noise": float(np.mean(errors)), "pointing": float(pointing.mean()) if len(pointing) else 0.0}
+            shares.append(mask.mean((1, 2)))
+        figures = {
+            "noise": float(np.mean(errors)),
+            "pointing": float(torch.cat(hits).float().mean()),
+            "pointing_by_chance": float(torch.cat(shares).mean()),
+        }
         return Evaluation(figures, self._sheet(unet))
 
     def export(self, modules: Modules, folder: Path) -> None:
