@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from faceedit.cli import options as o
@@ -30,14 +32,19 @@ def register(app: typer.Typer) -> None:
 
     @command(group, "show")
     def show(console: Console, name: o.RecipeName, settings: o.Settings = None) -> None:
-        """Show a recipe with every option, its value and its meaning; needs no weights."""
+        """Show a recipe: options, values, meanings, and the words that its models know; needs no weights."""
         from faceedit.recipe import describe, load_recipe, recipe_values
+        from faceedit.wordings import known_wordings
 
         recipe = load_recipe(name, settings_of(settings))
         rows = describe(recipe)
-        document = {
+        document: dict[str, Any] = {
             "name": recipe.name,
             "values": recipe_values(recipe),
             "meanings": {row.key: row.meaning for row in rows},
         }
-        console.emit(SCHEMA, document, columns([(row.key, row.value, row.meaning) for row in rows]))
+        text = columns([(row.key, row.value, row.meaning) for row in rows])
+        if recipe.vocabulary == "portraits":
+            document["words"] = list(known_wordings())
+            text += f'\n\nprompts: {", ".join(known_wordings())}\nand other wordings of these; several join with "and"'
+        console.emit(SCHEMA, document, text)

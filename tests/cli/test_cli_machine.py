@@ -136,3 +136,9 @@ def test_recipes_list_and_show(call: Call) -> None:
     shown = call("recipes", "show", "smoke/inpaint", "--set", "sampling.guidance=3")
     (row,) = [line.split() for line in shown.out.splitlines() if line.startswith("sampling.guidance ")]
     assert row[1] == "3.0"
+    assert "prompts:" not in shown.out
+
+
+def test_a_recipe_with_a_closed_vocabulary_shows_its_words(call: Call) -> None:
+    """Breaks if a user cannot find out which prompts mini takes."""
+    assert "rosy cheeks" in call("recipes", "show", "mini/inpaint").out
