@@ -56,7 +56,7 @@ def read_source(source: Path | bytes) -> tuple[bytes, str]:
         raise ImageError(f"{name} does not exist", "check the path") from None
     except (IsADirectoryError, PermissionError) as error:
         if source.is_dir():
-            raise ImageError(f"{name} is a folder, not a picture", "name one file, or use `faceedit batch`") from None
+            raise ImageError(f"{name} is a folder, not a picture", "name one file in it") from None
         raise ImageError(f"cannot read {name}: {error.strerror}", "check its permissions") from None
     except (OSError, ValueError) as error:
         raise ImageError(
@@ -160,12 +160,12 @@ def check_frame(rgb: NDArray[Any]) -> None:
     """
     if np.issubdtype(rgb.dtype, np.floating):
         if not np.isfinite(rgb).all():
-            raise NumericError("the frame holds values that are not finite", "try --dtype float32")
+            raise NumericError("the frame holds values that are not finite", "try --dtype fp32")
         black = float(rgb.max(initial=0)) * 255 <= _BLACK_LEVEL
     else:
         black = int(rgb.max(initial=0)) <= _BLACK_LEVEL
     if black:
-        raise NumericError("the frame is black", "try --dtype float32 or another seed")
+        raise NumericError("the frame is black", "try --dtype fp32 or another seed")
 
 
 def write_atomic(path: Path, data: bytes, force: bool = False) -> None:
