@@ -15,7 +15,13 @@ from faceedit.errors import ImageError
 from faceedit.images import check_frame
 from faceedit.request import Bytes3, Float2, Portrait
 
-PasteMode = Literal["full", "change"]
+Float3 = NDArray[np.float32]
+
+PasteMode = Literal["full", "change", "blend"]
+
+# In "blend", how much a pixel may change (mean over the channels, in [0, 1]) before its own texture begins to give way,
+# and from where on nothing of it is kept.
+_KEEP_BELOW, _DROP_ABOVE = 0.05, 0.20
 
 
 def crop_pixels(portrait: Portrait, size: int) -> Bytes3:
@@ -66,43 +72,58 @@ def paste_back(
 ) -> Bytes3:
     """Blend the edited crop into the picture through the mask.
 
-    With m the mask, x the picture and ↑ the resizing to the picture's resolution, "full" gives
-    (1 - m) x + m ↑edited and "change" gives x + m ↑(edited - reconstructed), which keeps the picture's own
-    texture. Rounded to the nearest level. Wherever m is 0, and outside the crop, the result is the input itself.
+    With m the mask, x the picture and ↑ the resizing to the picture's resolution, the layer that is blended in is
+    ↑edited + k (x - ↑reconstructed): the decoded edit, and as much of the picture's own fine texture as k says. The
+    result is (1 - m) x + m layer, rounded to the nearest level.
+
+    - "full": k = 0, the decoded pixels as they are;
+    - "change": k = 1, only the change is transferred;
+    - "blend": k falls from 1 to 0 with the size of the change, so that texture is kept where little happens and does
+      not shine through where a thing is put on or taken off.
+
+    Wherever m is 0, and outside the crop, the result is the input itself.
 
     Args:
         picture_rgb: uint8 [H, W, 3], the picture at full resolution.
         portrait: the crop that was edited.
         edited_crop: float [S, S, 3] in [0, 1], sRGB, upright.
         mask: float32 [H, W] in [0, 1].
-        mode: "full" or "change".
-        reconstructed_crop: float [S, S, 3] in [0, 1]; what the model gives without an edit, for "change".
+        mode: "full", "change" or "blend".
+        reconstructed_crop: float [S, S, 3] in [0, 1]; what the model gives without an edit; "full" needs none.
 
     Returns:
         uint8 [H, W, 3].
 
     Raises:
         NumericError: the edited crop is not finite, or black.
-        ImageError: the mask has another size than the picture, or "change" lacks its reconstruction.
+        ImageError: the mask has another size than the picture, or the reconstruction is missing.
     """
     _require_size(mask, portrait)
     check_frame(edited_crop)
-    edited = edited_crop.astype(np.float32)
-    if mode == "change":
-        if reconstructed_crop is None:
-            raise ImageError("pasting only the change needs the reconstruction of the input")
-        edited = edited - reconstructed_crop.astype(np.float32)
-        if not np.isfinite(edited).all():
-            check_frame(edited)
     inner, outer = _windows(portrait)
-    layer = _on_crop(edited, portrait)[inner] * 255
     before = picture_rgb[outer].astype(np.float32)
     share = mask[outer][..., None]
-    blended = before + share * (layer if mode == "change" else np.clip(layer, 0, 255) - before)
+    layer = np.clip(_on_crop(edited_crop.astype(np.float32), portrait)[inner] * 255, 0, 255)
+    if mode != "full":
+        if reconstructed_crop is None:
+            raise ImageError(f"pasting by {mode!r} needs the reconstruction of the input")
+        if not np.isfinite(reconstructed_crop).all():
+            check_frame(reconstructed_crop)
+        change = edited_crop.astype(np.float32) - reconstructed_crop.astype(np.float32)
+        shifted = before + _on_crop(change, portrait)[inner] * 255
+        keep = 1.0 if mode == "change" else _texture_share(_on_crop(np.abs(change), portrait)[inner])
+        layer = keep * shifted + (1 - keep) * layer
+    blended = before + share * (layer - before)
     pasted = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
     result = picture_rgb.copy()
     result[outer] = np.where(share > 0, pasted, picture_rgb[outer])
     return result
+
+
+def _texture_share(change: Float3) -> Float3:
+    """k of "blend", float32 [h, w, 1]: a smooth step down over the mean change of a pixel, float32 [h, w, 3]."""
+    t = np.clip((change.mean(-1, keepdims=True) - _KEEP_BELOW) / (_DROP_ABOVE - _KEEP_BELOW), 0, 1)
+    return np.asarray(1 - t * t * (3 - 2 * t), dtype=np.float32)
 
 
 def _require_size(mask: Float2, portrait: Portrait) -> None:

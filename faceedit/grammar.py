@@ -100,6 +100,7 @@ CHANGERS = _words(
 )
 REPLACERS = _words("replace swap exchange substitute")
 KEEPERS = _words("keep leave preserve retain maintain")
+SEEMING = _words("look be appear seem become")
 PICTURES = _words("photo photograph picture image portrait closeup shot headshot selfie painting drawing face")
 TOUCHES = _words("change touch alter modify edit affect")
 TRAILERS = _words("please too instead again now thanks though")

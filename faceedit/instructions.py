@@ -135,6 +135,9 @@ def _ends(clause: Clause) -> Clause:
 
 def _change(clause: Clause, rest: Words) -> Clause:
     """ "make her lips red", "change the hair to blond", "turn brown eyes blue": the complement goes before its noun."""
+    for k, word in enumerate(rest[:-1]):
+        if k and word in gr.SEEMING and all(who in gr.PEOPLE | gr.PRONOUNS | gr.DETERMINERS for who in rest[:k]):
+            return replace(clause, words=rest[k + 1 :])
     found = [term for term in find_terms(rest) if term.term.kind != "state"]
     joint = next((k for k in range(1, len(rest) - 1) if rest[k] in ("to", "into")), None)
     if joint is not None and any(term.stop <= joint for term in found):
@@ -149,7 +152,7 @@ def _change(clause: Clause, rest: Words) -> Clause:
         return replace(clause, words=rest)
     if "of" in noun and not find_terms(noun[: noun.index("of")]):
         noun = noun[noun.index("of") + 1 :]
-    while said and said[0] in ("look", "be", "appear", "to", "into", "become"):
+    while said and said[0] in gr.SEEMING | {"to", "into"}:
         said = said[1:]
     if not said:
         return replace(clause, words=rest)

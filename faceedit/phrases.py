@@ -12,6 +12,8 @@ from faceedit.instructions import Clause, Words, drop_determiners, is_bare_part,
 from faceedit.lexicon import find_terms
 
 _TOKEN = re.compile(r"[,;.!?:=&+/\n]|[^\s,;.!?:=&+/\-\"“”„«»()\[\]{}<>*_#…|\\~^`‐‑‒–—―]+")
+# One word that is often written as two ("eye shadow" is no shadow under an eye).
+_SPLIT_WORDS = re.compile(r"\b(?:(eye)[- ](shadow|brow|lid|lash|liner)|(sun)[- ](glass))(?=\w*)")
 _SEPARATORS = frozenset(",;.!?:=&+/\n") | gr.JOINTS
 
 
@@ -20,6 +22,7 @@ def tokenize(text: str) -> list[str]:
     text = "".join(_readable(char) for char in unicodedata.normalize("NFC", text))
     text = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
     text = re.sub(r"\bw/o\b", "without", re.sub(r"\bmake[- ]up\b", "makeup", text))
+    text = _SPLIT_WORDS.sub(r"\1\2\3\4", text)
     text = re.sub(r"\b(he|she|it|who|that|there)'s\b", r"\1 is", text)
     text = re.sub(r"\b(i|you|we|they|he|she)'(d|ve|ll|re|m)\b", lambda found: f"{found[1]} would", text)
     text = re.sub(r"\bfree (of|from)\b", "without", text)

@@ -83,7 +83,7 @@ def edited_xmp(existing: bytes | None, ingredient_sha256: str | None = None) -> 
 
 
 def record_text(record: Record) -> str:
-    """The record as one line of ASCII JSON with sorted keys; the home folder, should it occur, becomes "~"."""
+    """The record as one line of ASCII JSON with sorted keys; the home folder at the start of a path becomes "~"."""
     return json.dumps(_without_home(record.data), sort_keys=True, ensure_ascii=True, allow_nan=False)
 
 
@@ -164,4 +164,7 @@ def _without_home(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_home(item) for item in value]
     home = str(Path.home())
-    return value.replace(home, "~") if isinstance(value, str) and len(home) > 1 else value
+    # At the start only: inside other text, such as an embedded mask, the same letters are no path.
+    if isinstance(value, str) and (value == home or value.startswith((f"{home}/", f"{home}\\"))):
+        return f"~{value[len(home) :]}"
+    return value

@@ -59,11 +59,12 @@ class Paste:
 
     mode: str = option(
         "full",
-        "full: the decoded pixels; change: edited minus reconstructed, added to the picture",
-        choices=("full", "change"),
+        "full: the decoded pixels; change: edited minus reconstructed, added to the picture's own; blend: change where "
+        "it is small, full where it is large",
+        choices=("full", "change", "blend"),
     )
     feather: float = option(
-        0.01, "width of the soft edge, inside the mask, as a share of the crop's side", at_least=0.0, at_most=0.5
+        0.01, "width of the soft edge around the mask, as a share of the crop's side", at_least=0.0, at_most=0.5
     )
 
 

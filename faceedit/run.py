@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -165,8 +165,8 @@ def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progr
             progress(step)
     edited = editor.decode(latents)
     check_frame(edited)
-    mode: PasteMode = "change" if recipe.paste.mode == "change" else "full"
-    reconstructed = editor.decode(trajectory.latents) if mode == "change" else None
+    mode = cast(PasteMode, recipe.paste.mode)
+    reconstructed = None if mode == "full" else editor.decode(trajectory.latents)
     # 6. paste back
     side = portrait.crop[2] - portrait.crop[0]
     soft = masks.feather(prepared.mask.values, recipe.paste.feather * side)

@@ -77,8 +77,9 @@ _STATES = {
 }
 _HARMLESS = frozenset(
     ("very", "slightly", "slight", "subtle", "really", "quite", "bit", "soft", "bright", "nice", "beautiful", "pretty")
-) | {"some", "pair", "more", "of"}
-
+) | {"some", "pair", "more", "of", "color"}
+# What only carries a state: "a very sad face" is "sad".
+_CARRIERS = _HARMLESS | {"expression", "face", "look", "mood"}
 
 # Fields whose change moves what lies next to them, so that the places the vocabulary names are edited as well.
 _SHAPES = ("face_shape", "chin", "ears")
@@ -181,7 +182,8 @@ def _kept_thing(phrase: AttributePhrase, thing: AttributeValue) -> str:
 
 
 def _match(phrase: str) -> tuple[AttributeValue, int] | None:
-    text = _STATES.get(phrase, "") or lx.STATE_NOUNS.get(phrase, phrase)
+    gist = " ".join(word for word in phrase.split() if word not in _CARRIERS | gr.DETERMINERS)
+    text = _STATES.get(gist, "") or lx.STATE_NOUNS.get(phrase, phrase)
     words = _normal(text)
     exact, by_bag = _index()
     if words in exact:

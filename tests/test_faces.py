@@ -164,7 +164,7 @@ def test_a_whole_portrait_covers_the_picture_with_a_square(size: tuple[int, int]
     st.integers(17, 60),
     st.integers(0, 3),
     st.integers(0, 1000),
-    st.sampled_from(["full", "change"]),
+    st.sampled_from(["full", "change", "blend"]),
 )
 def test_outside_the_mask_every_pixel_is_the_inputs(
     size: tuple[int, int], corner: tuple[int, int], side: int, turns: int, seed: int, mode: Any
@@ -212,6 +212,20 @@ def test_pasting_only_the_change_keeps_the_pictures_own_texture() -> None:
     assert np.array_equal(faces.paste_back(rgb, portrait, blurred, everywhere, "change", blurred), rgb)
     brighter = faces.paste_back(rgb, portrait, blurred + 0.1, everywhere, "change", blurred)
     assert np.abs(brighter.astype(int) - rgb - 25.5).max() <= 1
+
+
+def test_blend_keeps_texture_where_little_changes_and_drops_it_where_much_does() -> None:
+    """Breaks when the rims of removed glasses shine through, or when a tint costs the skin its texture."""
+    rgb = np.random.default_rng(0).integers(90, 110, (120, 120, 3), dtype=np.uint8)
+    portrait = faces.whole_portrait(picture_of(rgb))
+    blurred = np.full((24, 24, 3), 100 / 255, np.float32)
+    edited = blurred.copy()
+    edited[:, :12] += 0.02
+    edited[:, 12:] += 0.5
+    result = faces.paste_back(rgb, portrait, edited, np.ones((120, 120), np.float32), "blend", blurred)
+    tinted, replaced = result[:, :50].astype(int), result[:, 70:]
+    assert np.abs(tinted - rgb[:, :50] - 5).max() <= 1
+    assert np.ptp(replaced) <= 1
 
 
 def test_a_full_strength_paste_is_the_crop_itself() -> None:

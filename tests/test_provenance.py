@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,13 @@ def test_the_home_folder_never_leaves() -> None:
     assert home not in text
     assert text.isascii()
     assert "\n" not in text
+
+
+def test_text_that_only_looks_like_the_home_folder_stays() -> None:
+    """Breaks when an embedded mask, whose letters may spell a path, comes out of the record as another one."""
+    home = str(Path.home())
+    data = {"mask": {"png": f"iVBORw0K{home}/8AAA"}, "path": f"{home}-of-another"}
+    assert json.loads(provenance.record_text(Record(data))) == data
 
 
 def test_a_file_without_a_record_or_with_a_damaged_one_says_so(tmp_path: Path) -> None:

@@ -69,7 +69,10 @@ Dilate = Annotated[
     float | None, _option("--dilate", text="Grow the mask by this share of the crop's side.", min=0.0, metavar="SHARE")
 ]
 Feather = Annotated[
-    float | None, _option("--feather", text="Soften the mask's edge over this share of it.", min=0.0, metavar="SHARE")
+    float | None,
+    _option(
+        "--feather", text="Soften the mask outwards, over this share of the crop's side.", min=0.0, metavar="SHARE"
+    ),
 ]
 ResizeMask = Annotated[bool, _option("--resize-mask", text="Resize a mask of another size to the picture's.")]
 
