@@ -13,7 +13,7 @@ from faceedit.lexicon import find_terms
 
 _TOKEN = re.compile(r"[,;.!?:=&+/\n]|[^\s,;.!?:=&+/\-\"“”„«»()\[\]{}<>*_#…|\\~^`‐‑‒–—―]+")
 # One word that is often written as two ("eye shadow" is no shadow under an eye).
-_SPLIT_WORDS = re.compile(r"\b(?:(eye)[- ](shadow|brow|lid|lash|liner)|(sun)[- ](glass))(?=\w*)")
+_SPLIT_WORDS = re.compile(r"\b(?:(eye)[- ](shadow|brow|lid|lash|liner)|(sun)[- ](glass))")
 _SEPARATORS = frozenset(",;.!?:=&+/\n") | gr.JOINTS
 
 

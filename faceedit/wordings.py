@@ -77,9 +77,9 @@ _STATES = {
 }
 _HARMLESS = frozenset(
     ("very", "slightly", "slight", "subtle", "really", "quite", "bit", "soft", "bright", "nice", "beautiful", "pretty")
-) | {"some", "pair", "more", "of", "color"}
+) | {"some", "pair", "more", "of", "color", "head", "face"}
 # What only carries a state: "a very sad face" is "sad".
-_CARRIERS = _HARMLESS | {"expression", "face", "look", "mood"}
+_CARRIERS = _HARMLESS | {"expression", "look", "mood"}
 
 # Fields whose change moves what lies next to them, so that the places the vocabulary names are edited as well.
 _SHAPES = ("face_shape", "chin", "ears")
@@ -207,14 +207,25 @@ def _by_content(bag: frozenset[str]) -> AttributeValue | None:
     """A value whose wording says all but harmless words of the phrase, or of whose wording the phrase is the gist."""
     direct = [item for item in _wordings() if item.direct]
     spare = _HARMLESS | ({word for word in bag if _is_part(word)} if "no" in bag else set())
-    within = [item for item in direct if frozenset(item.words) <= bag and bag - set(item.words) <= spare]
+    within = [
+        item
+        for item in direct
+        if frozenset(item.words) <= bag
+        and all(word in spare or _lies_in(word, item.value) for word in bag - frozenset(item.words))
+    ]
     if within:
         return max(within, key=lambda item: len(item.words)).value
     terms = lx.find_terms(tuple(sorted(bag)))
     if not any(found.term.kind in ("thing", "mark", "state") for found in terms):
         return None
-    around = [item for item in direct if bag < frozenset(item.words) and ("no" in bag) == ("no" in item.words)]
+    gist = bag - {"head", "face"}
+    around = [item for item in direct if gist < frozenset(item.words) and ("no" in bag) == ("no" in item.words)]
     return min(around, key=lambda item: len(item.words)).value if around else None
+
+
+def _lies_in(word: str, value: AttributeValue) -> bool:
+    """Whether a word only names a place of the value ("freckles on the nose")."""
+    return _is_part(word) and set(lx.TERMS[(word,)].regions) <= set(value.regions)
 
 
 def _is_part(word: str) -> bool:

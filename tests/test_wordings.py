@@ -68,6 +68,13 @@ def test_other_wordings_are_mostly_understood() -> None:
         ("hat", "hat=beanie"),
         ("no red lipstick", "lip_color=natural"),
         ("without sunglasses", "glasses=none"),
+        ("a happy face", "expression=smile"),
+        ("a very angry look", "expression=frown"),
+        ("blonde hair color", "hair_color=blond"),
+        ("blue eye shadow", "eyeshadow=blue"),
+        ("sun glasses", "glasses=sunglasses"),
+        ("a hat on his head", "hat=beanie"),
+        ("freckles on the nose", "freckles=yes"),
     ],
 )
 def test_near_wordings_are_matched(phrase: str, key: str) -> None:
