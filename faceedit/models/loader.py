@@ -53,6 +53,9 @@ def load_components(weights: Weights, plan: DevicePlan, parts: Sequence[str] | N
     else:
         folder = weights_folder(weights)
         classes = _classes(folder, weights.folders)
+        if "vision" not in classes:
+            # Published pipelines also name a preprocessor for their safety checker; nothing here would read it.
+            classes.pop("image_processor", None)
         wanted = [part for part in PARTS if part in (classes if parts is None else parts)]
         built = {part: _part(part, folder, classes, weights, plan) for part in wanted}
     return place(Components(device=plan.device, **built), plan)

@@ -34,6 +34,7 @@ def weights_folder(weights: Weights) -> Path:
         return folder
     folder = hub_folder(weights.repository, weights.revision)
     _require_files(folder, weights.variant)
+    _require_sizes(weights.repository, folder)
     return folder
 
 
@@ -42,6 +43,16 @@ def _require_files(folder: Path, variant: str) -> None:
     for name, entry in read_config(folder / "model_index.json").items():
         if PUBLISHED_NAMES.get(name, name) in MODELS and entry != [None, None]:
             weight_files(folder / name, variant)
+
+
+def _require_sizes(repository: str, folder: Path) -> None:
+    """Hold the pinned commit's files against the manifest's sizes; hashing gigabytes is left to `weights verify`."""
+    known = manifest.by_repository(repository)
+    if known is None or folder.name != known.revision:
+        return
+    state = manifest.check_folder(known, folder, hashes=False)
+    if state.state == manifest.DAMAGED:
+        raise WeightsError(f"{repository} is damaged: {state.problems[-1]}", "fetch it again")
 
 
 def _bundled(name: str) -> Path:

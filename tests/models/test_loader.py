@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from faceedit.errors import UsageError, WeightsError
 from faceedit.models.components import Components
 from faceedit.models.keys import kept_in_fp32
 from faceedit.models.loader import load_components, parts_of
+from faceedit.models.manifest import WeightFile, WeightSet
 from faceedit.models.places import weights_folder
 from faceedit.models.plan import DevicePlan, device_plan
 from faceedit.models.random import byte_tokenizer, random_components
@@ -207,6 +209,17 @@ def test_published_names_of_the_vision_part(saved: Path, cpu: DevicePlan, local:
     assert loaded.vision is not None and loaded.image_processor is not None
 
 
+def test_a_preprocessor_without_a_vision_encoder_is_not_needed(saved: Path, cpu: DevicePlan, local: Local) -> None:
+    """Breaks when Stable Diffusion 1.5, fetched without its safety checker's preprocessor, no longer loads."""
+    for part in ("vision", "image_processor"):
+        shutil.rmtree(saved / part)
+    index = json.loads((saved / "model_index.json").read_text())
+    del index["vision"], index["image_processor"]
+    published = {"feature_extractor": ["transformers", "CLIPImageProcessor"], "safety_checker": ["x", "Y"]}
+    (saved / "model_index.json").write_text(json.dumps(index | published))
+    assert load_components(local(saved), cpu).image_processor is None
+
+
 def flux_parts() -> Components:
     """Tiny FLUX components: T5, CLIP, a transformer of one double and one single block."""
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0), *((chr(c), -2.0) for c in range(97, 123))]
@@ -277,6 +290,25 @@ def test_a_part_of_a_download_is_no_download(tiny: Components, tmp_path: Path, m
     (folder / "vae/diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(WeightsError, match="vae has no safetensors"):
         weights_folder(weights)
+
+
+def test_a_published_file_of_another_size_is_refused(
+    tiny: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks when a file that the manifest knows to be another one is loaded."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    commit, file = "0123456789abcdef0123456789abcdef01234567", "vae/diffusion_pytorch_model.safetensors"
+    folder = tmp_path / "models--owner--tiny/snapshots" / commit
+    save_components(tiny, folder)
+    for extra in (0, 1):
+        size = (folder / file).stat().st_size + extra
+        known = WeightSet("tiny", "hub", "owner/tiny", commit, files=(WeightFile(file, size),))
+        monkeypatch.setattr("faceedit.models.manifest.weight_sets", lambda known=known: (known,))
+        if extra:
+            with pytest.raises(WeightsError, match="owner/tiny is damaged"):
+                weights_folder(Weights(kind="hub", repository="owner/tiny"))
+        else:
+            assert weights_folder(Weights(kind="hub", repository="owner/tiny")) == folder
 
 
 @pytest.mark.parametrize(("backend", "told"), [("nope", "must be one of"), ("flash", ""), ("native", "only its own")])
