@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from faceedit import masks
 from faceedit.evaluate.tasks import EditTask
+from faceedit.locate.exact import ROUGHNESSES, roughen
 from faceedit.recipe_schema import Recipe
 from faceedit.request import Float2
-
-DILATION = 0.03
-"""Radius of the roughening, as a share of the portrait's side. FFLEBench names no radius; this one is ours."""
-
-EXACT_LOCATORS = ("dilate", "hull", "exact")
 
 
 def rough_place(task: EditTask, locator: str) -> Float2 | None:
@@ -26,11 +21,7 @@ def rough_place(task: EditTask, locator: str) -> Float2 | None:
     Returns:
         float32 [S, S] in [0, 1], or None.
     """
-    if locator == "dilate":
-        return masks.dilate(task.region, DILATION * task.before.size)
-    if locator == "hull":
-        return masks.convex_hull(task.region)
-    return task.region if locator == "exact" else None
+    return roughen(task.region, locator) if locator in ROUGHNESSES else None
 
 
 def with_locator(recipe: Recipe, locator: str) -> Recipe:
@@ -38,11 +29,11 @@ def with_locator(recipe: Recipe, locator: str) -> Recipe:
 
     Args:
         recipe: the editor's recipe.
-        locator: one of `EXACT_LOCATORS` (the recipe must not roughen the mask once more), "recipe" (as the recipe
+        locator: one of `ROUGHNESSES` (the recipe must not roughen the mask once more), "recipe" (as the recipe
             says) or the name of a locator of the walk, such as "template".
     """
     if locator == "recipe":
         return recipe
-    if locator in EXACT_LOCATORS:
+    if locator in ROUGHNESSES:
         return replace(recipe, locator=replace(recipe.locator, dilate=0.0, hull=False))
     return replace(recipe, locator=replace(recipe.locator, name=locator))

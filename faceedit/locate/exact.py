@@ -14,7 +14,8 @@ Roughness = Literal["exact", "dilate", "hull"]
 ROUGHNESSES: tuple[Roughness, ...] = ("exact", "dilate", "hull")
 
 DILATION = 0.03
-"""Radius of the dilation as a share of the portrait's side. FFLEBench roughens its masks too, but names no radius."""
+"""Radius of the dilation as a share of the portrait's side. FFLEBench roughens its masks too, but names no radius; this
+one is ours."""
 
 
 def roughen(region: Float2, how: Roughness, radius: float = DILATION) -> Float2:

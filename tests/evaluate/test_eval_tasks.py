@@ -9,9 +9,10 @@ import pytest
 
 from faceedit.errors import UsageError
 from faceedit.evaluate import tasks as room
-from faceedit.evaluate.places import EXACT_LOCATORS, rough_place, with_locator
+from faceedit.evaluate.places import rough_place, with_locator
 from faceedit.evaluate.scores import change_inside, visible_change
 from faceedit.evaluate.tasks import EditTask, edit_targets, make_tasks, portrait_seed
+from faceedit.locate.exact import ROUGHNESSES
 from faceedit.portraits.split import HELD_OUT_FROM
 from faceedit.portraits.vocabulary import attribute_value
 from faceedit.recipe import load_recipe
@@ -126,7 +127,7 @@ def test_what_cannot_be_run_is_refused_at_once(arguments: dict[str, object]) -> 
 def test_roughened_places(tasks: tuple[EditTask, ...]) -> None:
     """Breaks when a roughened mask loses a part of the exact region, or is not rougher."""
     for task in tasks:
-        places = {name: rough_place(task, name) for name in EXACT_LOCATORS}
+        places = {name: rough_place(task, name) for name in ROUGHNESSES}
         exact = places["exact"]
         assert exact is not None
         for name in ("dilate", "hull"):
@@ -141,7 +142,7 @@ def test_the_recipe_does_not_roughen_twice() -> None:
     """Breaks when the recipe's own dilation is added to the benchmark's."""
     recipe = load_recipe("smoke/inpaint", {"locator.dilate": "0.1", "locator.hull": "true"})
     assert with_locator(recipe, "recipe") == recipe
-    for name in EXACT_LOCATORS:
+    for name in ROUGHNESSES:
         assert with_locator(recipe, name).locator.dilate == 0
         assert not with_locator(recipe, name).locator.hull
     assert with_locator(recipe, "template").locator.name == "template"
