@@ -41,7 +41,7 @@ def mask(image: str | Path | bytes, *prompts: str, **options: Any) -> Mask:
     """Where the same call of `edit` would act: `values` float32 [H, W] in [0, 1]. Loads no model."""
     from faceedit.run import locate_mask
 
-    return locate_mask(_request(image, prompts, options))[2]
+    return locate_mask(_request(image, prompts, options))[1]
 
 
 def _request(image: str | Path | bytes, prompts: tuple[str, ...], options: dict[str, Any]) -> Request:

@@ -179,12 +179,12 @@ def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progr
     return Result(prepared.picture, rgb, Mask(soft, prepared.mask.origin), record, warnings)
 
 
-def locate_mask(request: Request) -> tuple[Picture, Portrait, Mask]:
-    """Where the edit would act, with no model loaded: the picture, the portrait and the soft mask [H, W]."""
+def locate_mask(request: Request) -> tuple[Prepared, Mask]:
+    """Where the edit would act, with no model loaded: steps 1 to 4 and the soft mask [H, W]."""
     prepared = prepare(request)
     side = prepared.portrait.crop[2] - prepared.portrait.crop[0]
     soft = masks.feather(prepared.mask.values, prepared.recipe.paste.feather * side)
-    return prepared.picture, prepared.portrait, Mask(soft, prepared.mask.origin)
+    return prepared, Mask(soft, prepared.mask.origin)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from faceedit.run import Plan, Prepared
 
 SCHEMA = "faceedit.edit/1"
+LOSSY = "JPEG changes pixels a little everywhere; PNG, WebP and TIFF keep those outside the mask as they are"
 
 
 def register(app: typer.Typer) -> None:
@@ -98,6 +99,7 @@ def run_edit(
 ) -> None:
     """Checks the outputs, prepares and loads once, then makes and writes every variant."""
     from faceedit.backend import choose_recipe
+    from faceedit.images import format_of
     from faceedit.run import edit_prepared, load_editor, plan, prepare
 
     if output == STDIO and variants > 1:
@@ -125,6 +127,8 @@ def run_edit(
         start = time.perf_counter()
         with console.progress() as report:
             result = edit_prepared(prepared, one, editor=editor, progress=shown_steps(report))
+        if target.picture is not None and format_of(target.picture) == "JPEG":
+            result = replace(result, warnings=(*result.warnings, LOSSY))
         seconds = time.perf_counter() - start
         write_result(console, result, target, force, metadata)
         for warning in result.warnings:

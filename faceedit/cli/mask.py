@@ -64,21 +64,24 @@ def register(app: typer.Typer) -> None:
         from faceedit import compare
         from faceedit.run import locate_mask
 
-        picture, portrait, found = locate_mask(request)
+        prepared, found = locate_mask(request)
+        picture = prepared.picture
         files = [(target, grey_bytes(found.values, target))]
         if overlay is not None:
             files.append((overlay, pixel_bytes(compare.overlay(picture.rgb, found.values), overlay)))
         write_files(console, files, force)
+        for warning in prepared.warnings:
+            console.warn(warning)
         height, width = picture.size
         document = {
             "input": image,
             "output": None if target is None else str(target),
             "overlay": None if overlay is None else str(overlay),
             "size": [width, height],
-            "face": [round(float(value), 1) for value in portrait.face.box],
+            "face": [round(float(value), 1) for value in prepared.portrait.face.box],
             "mask_origin": found.origin,
             "mask_share": round(float(found.values.mean()), 6),
-            "warnings": list(picture.notes),
+            "warnings": list(prepared.warnings),
         }
         console.emit(SCHEMA, document, None if target is None else str(target))
         if overlay is not None:

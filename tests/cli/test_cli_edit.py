@@ -110,7 +110,8 @@ def test_variants_are_seeds(call: Call, portrait: Path) -> None:
 def test_replay_gives_the_same_bytes(call: Call, portrait: Path, suffix: str) -> None:
     """The original is found beside the result by its hash, under whatever name."""
     out = portrait.with_name(f"out{suffix}")
-    call("edit", portrait, "no glasses", "-s", 9, "--steps", 3, "-o", out, *SMOKE)
+    made = call("edit", portrait, "no glasses", "-s", 9, "--steps", 3, "-o", out, *SMOKE)
+    assert ("JPEG changes pixels" in made.err) == (suffix == ".jpg")
     portrait.rename(portrait.with_name("renamed.png"))
     again = call("replay", out, "--json")
     assert again.code == 0, again.err

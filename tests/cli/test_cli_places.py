@@ -37,6 +37,15 @@ def test_dilating_grows_the_mask(call: Call, portrait: Path) -> None:
     assert share[1]["mask_share"] > 1.3 * share[0]["mask_share"]
 
 
+def test_mask_warns_as_an_edit_would(call: Call, portrait: Path) -> None:
+    """Breaks when `mask` keeps to itself what is odd about a mask."""
+    whole = portrait.with_name("whole.png")
+    Image.new("L", (256, 256), 255).save(whole)
+    outcome = call("mask", portrait, "-m", whole, "--json")
+    assert any("almost nothing is kept" in warning for warning in outcome.documents[0]["warnings"])
+    assert "almost nothing is kept" in outcome.err
+
+
 def test_mask_needs_a_place(call: Call, portrait: Path) -> None:
     outcome = call("mask", portrait)
     assert outcome.code == 2
