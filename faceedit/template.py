@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.request import Bytes3, Face
 
-WEIGHTS = Path(__file__).parent / "weights" / "faces-1" / "face_template.safetensors"
+SET, FILE = "faces-1", "face_template.safetensors"
 CELL = 4
 SIDE = 64
 BINS = 9
@@ -134,10 +133,17 @@ def histogram_cells(grey: Float) -> Float:
 
 @lru_cache(maxsize=1)
 def load_template() -> Template:
-    """The template that ships with the package."""
+    """The template that ships with the package.
+
+    Raises:
+        WeightsError: its file is missing or damaged.
+    """
     from safetensors.numpy import load_file
 
-    tensors = {name: values.astype(np.float32) for name, values in load_file(WEIGHTS).items()}
+    from faceedit.models.manifest import bundled_folder
+
+    stored = load_file(bundled_folder(SET) / FILE)
+    tensors = {name: values.astype(np.float32) for name, values in stored.items()}
     return Template(tensors["weights"], float(tensors["bias"][0]), tensors["shape"])
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit.request import Bytes3
-from faceedit.template import LANDMARKS, WEIGHTS, WINDOW, Template, best_window, window_features
+from faceedit.resources import bundled_weights_dir
+from faceedit.template import FILE, LANDMARKS, SET, WINDOW, Template, best_window, window_features
 
 NEGATIVE_PICTURES = ("coffee", "brick", "grass", "gravel", "moon", "coins", "page", "retina", "horse", "logo", "cell")
 _FACE_SEEDS = range(0, 360)
@@ -152,8 +153,9 @@ def main() -> None:
 
     template = fit()
     tensors = {"weights": template.weights, "bias": np.array([template.bias], np.float32), "shape": template.shape}
-    save_file({name: np.ascontiguousarray(values, np.float16) for name, values in tensors.items()}, WEIGHTS)
-    print(f"{WEIGHTS.name}: {WEIGHTS.stat().st_size} bytes")
+    path = bundled_weights_dir() / SET / FILE
+    save_file({name: np.ascontiguousarray(values, np.float16) for name, values in tensors.items()}, path)
+    print(f"{path.name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from faceedit.errors import WeightsError
+from faceedit.errors import UsageError, WeightsError
 from faceedit.resources import bundled_weights_dir, manifest_path
 
 if sys.version_info >= (3, 11):
@@ -172,6 +172,20 @@ def digest(path: Path, kind: str = "sha256") -> str:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()
+
+
+def bundled_folder(name: str) -> Path:
+    """The folder of a set that is part of the package, its hashes checked once per process.
+
+    Raises:
+        UsageError: no bundled set has that name.
+        WeightsError: missing or damaged.
+    """
+    known = weight_set(name)
+    if known is None or known.kind != "bundled":
+        raise UsageError(f"no bundled weights {name!r}", "see: faceedit weights list")
+    require_intact(known)
+    return bundled_weights_dir() / name
 
 
 @cache

@@ -11,7 +11,6 @@ from faceedit.models.components import MODELS, PUBLISHED_NAMES
 from faceedit.models.jsonfile import read_config
 from faceedit.models.tensors import weight_files
 from faceedit.recipe_schema import Weights
-from faceedit.resources import bundled_weights_dir
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -24,7 +23,7 @@ def weights_folder(weights: Weights) -> Path:
         UsageError: the recipe leaves out which weights it means.
     """
     if weights.kind == "bundled":
-        return _bundled(weights.path)
+        return manifest.bundled_folder(weights.path)
     if weights.kind == "local":
         if not weights.path:
             raise UsageError("weights.kind is local and weights.path is empty", "set weights.path to a folder")
@@ -53,14 +52,6 @@ def _require_sizes(repository: str, folder: Path) -> None:
     state = manifest.check_folder(known, folder, hashes=False)
     if state.state == manifest.DAMAGED:
         raise WeightsError(f"{repository} is damaged: {state.problems[-1]}", "fetch it again")
-
-
-def _bundled(name: str) -> Path:
-    known = manifest.weight_set(name)
-    if known is None or known.kind != "bundled":
-        raise UsageError(f"no bundled weights {name!r}", "see: faceedit weights list")
-    manifest.require_intact(known)
-    return bundled_weights_dir() / name
 
 
 def hub_folder(repository: str, revision: str = "") -> Path:

@@ -61,7 +61,8 @@ class VaeLossSettings:
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """`AutoencoderKL` on portraits. `start_from` is an exported VAE whose weights the training starts from."""
+    """`AutoencoderKL` on portraits. `start_from` is an exported VAE whose weights the training starts from;
+    `freeze_encoder` trains its decoder alone, so that a UNet trained on its latents stays valid."""
 
     loop: LoopSettings = field(default_factory=LoopSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -72,6 +73,7 @@ class VaeSettings:
     latent_channels: int = 4
     brightness_jitter: float = 0.1
     start_from: str | None = None
+    freeze_encoder: bool = False
 
 
 @dataclass(frozen=True)

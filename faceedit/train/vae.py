@@ -69,6 +69,8 @@ class VaeObjective:
             vae = AutoencoderKL.from_pretrained(self.settings.start_from, use_safetensors=True)
         else:
             vae = make_vae(self.settings)
+        for part in (vae.encoder, vae.quant_conv):
+            part.requires_grad_(not self.settings.freeze_encoder)
         modules = {"vae": vae}
         if self.settings.loss.adversarial:
             modules["discriminator"] = patch_discriminator()

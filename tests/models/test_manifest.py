@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from faceedit import template
 from faceedit.errors import UsageError, WeightsError
 from faceedit.evaluate.judge import Judge, JudgeConfig, load_judge, save_judge
 from faceedit.models import manifest
@@ -162,8 +163,7 @@ def packed(tiny: Components, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert size < 3_000_000
     known = next(s for s in manifest.read_manifest(tmp_path / "weights.toml") if s.id == "mini-1")
     monkeypatch.setattr(manifest, "weight_sets", lambda: (known,))
-    for module in ("faceedit.models.manifest", "faceedit.models.places"):
-        monkeypatch.setattr(f"{module}.bundled_weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(manifest, "bundled_weights_dir", lambda: tmp_path / "weights")
     manifest.require_intact.cache_clear()
     return tmp_path / "weights/mini-1"
 
@@ -217,3 +217,19 @@ def test_a_diverged_training_is_not_packed(packed: Path, tmp_path: Path, tiny: C
     save_file(state, tmp_path / "runs/unet/export/unet/diffusion_pytorch_model.safetensors")
     with pytest.raises(WeightsError, match=r"unet: conv_in\.bias does not fit"):
         pack(tmp_path / "runs", tmp_path / "weights/mini-1", tmp_path / "weights.toml")
+
+
+def test_a_damaged_face_template_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks when the detector's own weights are read without holding them against their hash."""
+    known = manifest.weight_set(template.SET)
+    assert known is not None
+    data = bytearray((manifest.bundled_folder(template.SET) / template.FILE).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / template.SET).mkdir()
+    (tmp_path / template.SET / template.FILE).write_bytes(data)
+    monkeypatch.setattr(manifest, "bundled_weights_dir", lambda: tmp_path)
+    manifest.require_intact.cache_clear()
+    template.load_template.cache_clear()
+    with pytest.raises(WeightsError, match=template.FILE):
+        template.load_template()
+    manifest.require_intact.cache_clear()

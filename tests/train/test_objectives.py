@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from faceedit.errors import WeightsError
 from faceedit.evaluate.judge import load_judge
@@ -78,6 +79,20 @@ def test_gradient_difference_of_a_step() -> None:
     a[..., 1:] = 1.0
     difference = gradient_difference(a, b)
     assert difference[0, 0].tolist() == [[1.0, 0.0, 0.0]] * 3
+
+
+def test_a_frozen_encoder_stays_as_it_is(portraits: PortraitCache, tmp_path: Path) -> None:
+    """Breaks when the latents that a UNet was trained on move while the decoder is trained on."""
+    settings = VaeSettings(LOOP, channels=(16, 16), groups=8, data=DataSettings(size=portraits.images.shape[1]))
+    train(VaeObjective(settings, portraits, portraits), LOOP, tmp_path / "first")
+    first = tmp_path / "first/export"
+    again = dataclasses.replace(settings, freeze_encoder=True, start_from=str(first))
+    train(VaeObjective(again, portraits, portraits), LOOP, tmp_path / "second")
+    before, after = (load_file(d / "diffusion_pytorch_model.safetensors") for d in (first, tmp_path / "second/export"))
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"decoder", "post_quant_conv"}
+    configs = [json.loads((tmp_path / run / "export/config.json").read_text()) for run in ("first", "second")]
+    assert configs[0]["scaling_factor"] == configs[1]["scaling_factor"]
 
 
 def test_judge_is_exported_and_read_back(portraits: PortraitCache, tmp_path: Path) -> None:
