@@ -83,13 +83,13 @@ def what_is_missing(recipe: Recipe) -> str:
     import psutil
 
     from faceedit.errors import WeightsError
-    from faceedit.models.places import weights_folder
+    from faceedit.models.places import weight_paths
 
     try:
-        folder = weights_folder(recipe.weights)
+        files = weight_paths(recipe.weights).values()
     except WeightsError:
         return "weights not on this machine"
-    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    size = sum(path.stat().st_size for path in files)
     # Weights twice: once as they are read, once in the precision that they run in.
     if 2 * size > psutil.virtual_memory().available:
         return f"needs about {2 * size / 1e9:.0f} GB of free memory"

@@ -89,13 +89,9 @@ def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -
 
 def weights_hashes(weights: Weights) -> dict[str, str]:
     """File -> sha256 of the weight files of a recipe; hashes on record are taken, the others are computed once."""
-    if weights.kind == "random":
-        return {}
-    from faceedit.models.places import weights_folder
+    from faceedit.models.places import weight_paths
 
-    folder = weights_folder(weights)
-    files = sorted(folder.rglob("*.safetensors"))
-    return {path.relative_to(folder).as_posix(): _sha256(path, path.stat().st_mtime_ns) for path in files}
+    return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in weight_paths(weights).items()}
 
 
 @cache

@@ -224,14 +224,12 @@ def plan(request: Request) -> Plan:
     Raises:
         FaceEditError: whatever would stop the edit itself before it starts.
     """
-    from faceedit.models.places import weights_folder
+    from faceedit.models.places import weight_paths
     from faceedit.models.plan import device_plan
 
     prepared = prepare(request)
     recipe = prepared.recipe
     placed = device_plan(recipe.device)
-    random = recipe.weights.kind == "random"
-    files = [] if random else list(weights_folder(recipe.weights).rglob("*.safetensors"))
     return Plan(
         recipe=recipe.name,
         reason=prepared.choice.reason,
@@ -240,7 +238,7 @@ def plan(request: Request) -> Plan:
         dtype=str(placed.dtype).removeprefix("torch."),
         memory=placed.memory,
         weights=recipe.weights.path or recipe.weights.repository or "random",
-        weight_bytes=sum(path.stat().st_size for path in files),
+        weight_bytes=sum(path.stat().st_size for path in weight_paths(recipe.weights).values()),
         steps=max(1, round(recipe.sampling.steps * recipe.sampling.strength)),
         size=recipe.size,
         source=prepared.text.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from faceedit.errors import UsageError, WeightsError
@@ -32,16 +33,37 @@ def weights_folder(weights: Weights) -> Path:
             raise WeightsError(f"{folder} holds no model_index.json", "give a folder in diffusers layout")
         return folder
     folder = hub_folder(weights.repository, weights.revision)
-    _require_files(folder, weights.variant)
+    # An interrupted download leaves a snapshot with a part of its files; better known before anything is loaded.
+    _files_in(_parts_in(folder), weights.variant)
     _require_sizes(weights.repository, folder)
     return folder
 
 
-def _require_files(folder: Path, variant: str) -> None:
-    """An interrupted download leaves a snapshot with a part of its files; better known before anything is loaded."""
-    for name, entry in read_config(folder / "model_index.json").items():
-        if PUBLISHED_NAMES.get(name, name) in MODELS and entry != [None, None]:
-            weight_files(folder / name, variant)
+def weight_paths(weights: Weights) -> dict[str, Path]:
+    """ "part/file" -> path of every safetensors file that loading these weights reads, parts from elsewhere included.
+
+    A published snapshot holds the same weights in several forms; the others do not count. Random weights have none.
+
+    Raises:
+        WeightsError: one is missing.
+        UsageError: as `weights_folder`.
+    """
+    if weights.kind == "random":
+        return {}
+    parts = _parts_in(weights_folder(weights))
+    parts |= {part: Path(place).expanduser() for part, place in weights.folders.items() if part in MODELS}
+    return _files_in(parts, weights.variant)
+
+
+def _parts_in(folder: Path) -> dict[str, Path]:
+    index = read_config(folder / "model_index.json")
+    named = {name: PUBLISHED_NAMES.get(name, name) for name, entry in index.items() if entry != [None, None]}
+    return {part: folder / name for name, part in named.items() if part in MODELS}
+
+
+def _files_in(parts: Mapping[str, Path], variant: str) -> dict[str, Path]:
+    found = {part: weight_files(folder, variant) for part, folder in sorted(parts.items())}
+    return {f"{part}/{file.name}": file for part, files in found.items() for file in files}
 
 
 def _require_sizes(repository: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from faceedit.models.components import Components
 from faceedit.models.keys import kept_in_fp32
 from faceedit.models.loader import load_components, parts_of
 from faceedit.models.manifest import WeightFile, WeightSet
-from faceedit.models.places import weights_folder
+from faceedit.models.places import weight_paths, weights_folder
 from faceedit.models.plan import DevicePlan, device_plan
 from faceedit.models.random import byte_tokenizer, random_components
 from faceedit.models.save import save_components
@@ -290,6 +291,25 @@ def test_a_part_of_a_download_is_no_download(tiny: Components, tmp_path: Path, m
     (folder / "vae/diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(WeightsError, match="vae has no safetensors"):
         weights_folder(weights)
+
+
+def test_only_files_that_are_read_count(saved: Path, tmp_path: Path, local: Local) -> None:
+    """Breaks when other forms of the weights in a snapshot count as memory, or a replaced part's hash is lost."""
+    plain = weight_paths(local(saved))
+    assert set(plain) == {
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "vision/model.safetensors",
+    }
+    (saved / "v1-5-pruned.safetensors").write_bytes(b"7 GB")
+    (saved / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"half")
+    assert weight_paths(local(saved)) == plain
+    finer = shutil.copytree(saved / "vae", tmp_path / "finer")
+    replaced = weight_paths(replace(local(saved), folders={"vae": str(finer)}))
+    assert replaced == plain | {
+        "vae/diffusion_pytorch_model.safetensors": finer / "diffusion_pytorch_model.safetensors"
+    }
 
 
 def test_a_published_file_of_another_size_is_refused(
