@@ -1,0 +1,78 @@
+"""Which recipe serves a request, and that it is said why."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from faceedit.backend import choose_recipe, overrides, what_is_missing
+from faceedit.errors import UsageError
+from faceedit.models.random import random_components
+from faceedit.models.save import save_components
+from faceedit.recipe import load_recipe
+from faceedit.request import Request
+
+Memory = namedtuple("Memory", "available")
+COMMIT = "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+
+
+def asked(**options: object) -> Request:
+    return Request(image=b"", prompts=("rosy cheeks",), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty Hugging Face cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with tiny weights in the place of Stable Diffusion 1.5; their sizes are not those of the manifest."""
+    save_components(
+        random_components(), cache / "models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots" / COMMIT
+    )
+    monkeypatch.setattr("faceedit.models.places._require_sizes", lambda *_: None)
+
+
+@pytest.mark.usefixtures("cache")
+def test_without_published_weights_the_bundled_models_serve() -> None:
+    """Breaks when `auto` takes what is not there, or does not say what would be better."""
+    choice = choose_recipe(asked())
+    assert choice.recipe.name == "mini/inpaint"
+    assert "inpaint (weights not on this machine)" in choice.better and "faceedit weights list" in choice.better
+
+
+@pytest.mark.usefixtures("published")
+def test_published_weights_win_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks when weights on the machine are passed over, or weights that the memory does not hold are taken."""
+    assert choose_recipe(asked()).recipe.name == "inpaint"
+    assert choose_recipe(asked(recipe="mini/inpaint")).recipe.name == "mini/inpaint"
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(1000))
+    assert what_is_missing(load_recipe("inpaint")).startswith("needs about")
+    assert choose_recipe(asked()).recipe.name == "mini/inpaint"
+
+
+@pytest.mark.usefixtures("cache")
+def test_backends_that_do_not_exist_or_do_not_fit_are_refused() -> None:
+    """Breaks when a mistyped backend silently becomes another one."""
+    with pytest.raises(UsageError, match="unknown backend 'inpant'"):
+        choose_recipe(asked(backend="inpant"))
+    with pytest.raises(UsageError, match="runs inpaint, not mag-edit"):
+        choose_recipe(asked(backend="mag-edit", recipe="mini/inpaint"))
+
+
+def test_options_reach_the_recipe_and_win_over_set() -> None:
+    """Breaks when an option is read and dropped."""
+    request = asked(
+        steps=7, strength=0.25, dilate=0.0, feather=0.1, device="cpu", dtype="fp32", memory="low",
+        settings={"sampling.steps": "9", "sampling.guidance": "2"}, recipe="smoke/inpaint",
+    )  # fmt: skip
+    recipe = choose_recipe(request).recipe
+    assert (recipe.sampling.steps, recipe.sampling.strength, recipe.sampling.guidance) == (7, 0.25, 2.0)
+    assert (recipe.locator.dilate, recipe.paste.feather) == (0.0, 0.1)
+    assert (recipe.device.device, recipe.device.dtype, recipe.device.memory) == ("cpu", "fp32", "low")
+    assert overrides(asked()) == {}
