@@ -11,6 +11,10 @@ from faceedit.errors import UsageError
 from faceedit.models.components import MODELS, Components
 from faceedit.models.plan import DevicePlan, memory_preset
 
+# The order in which an edit runs its models. Each one sends the one before it off the device, so that the largest text
+# encoder is gone when the denoiser comes.
+_RUNNING_ORDER = ("vision", "text_encoder", "text_encoder_2", "unet", "transformer", "vae")
+
 
 def place(components: Components, plan: DevicePlan) -> Components:
     """The components themselves, moved or hooked as the plan says, with the plan's attention backend.
@@ -33,9 +37,9 @@ def place(components: Components, plan: DevicePlan) -> Components:
         from accelerate import cpu_offload_with_hook
 
         hook = None
-        for part, module in modules.items():
-            if part not in quantized:
-                _, hook = cpu_offload_with_hook(module, plan.device, prev_module_hook=hook)
+        for part in _RUNNING_ORDER:
+            if part in modules and part not in quantized:
+                _, hook = cpu_offload_with_hook(modules[part], plan.device, prev_module_hook=hook)
     else:
         from diffusers.hooks import apply_group_offloading
 

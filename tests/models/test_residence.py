@@ -39,3 +39,14 @@ def test_offloaded_models_compute_the_same(
     for module in (offloaded.vae, offloaded.unet, offloaded.text_encoder):
         assert any(hasattr(part, "_hf_hook") or hasattr(part, "_diffusers_hook") for part in module.modules())
     torch.testing.assert_close(walk(offloaded), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_model_at_a_time(
+    saved: Path, cpu: DevicePlan, local: Callable[[Path], Weights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks when a model does not send off the one that runs before it: both would be on the device."""
+    monkeypatch.setattr(residence, "_preset", lambda *_: "low")
+    loaded = load_components(local(saved), cpu)
+    previous = {part: getattr(loaded, part)._hf_hook.prev_module_hook for part in ("text_encoder", "unet", "vae")}
+    expected = {"text_encoder": loaded.vision, "unet": loaded.text_encoder, "vae": loaded.unet}
+    assert {part: hook.model for part, hook in previous.items()} == expected
