@@ -210,6 +210,8 @@ def replay_calls(calls: list[Call]) -> None:
             call.model(*call.args, **call.kwargs)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+        elif torch.backends.mps.is_available():
+            torch.mps.synchronize()
 
 
 def peak_memory() -> int | None:

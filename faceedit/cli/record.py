@@ -110,6 +110,8 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     changed = [f"{name} {old.get(name)} is now {new[name]}" for name in new if old.get(name) != new[name]]
     if before.get("weights") != now.get("weights"):
         changed.append("the weights are others")
+    if any(before.get(key) != now.get(key) for key in ("crop", "mask")):
+        changed.append("the face or the place was found elsewhere")
     return ", ".join(changed) or "another format, or written without its record"
 
 

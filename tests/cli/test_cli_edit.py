@@ -15,6 +15,7 @@ import pytest
 from cli_harness import SMOKE, Call
 from PIL import Image
 
+from faceedit.cli.record import difference
 from faceedit.provenance import read_record, source_type
 
 EDIT_KEYS = {
@@ -191,3 +192,12 @@ def test_environment_reaches_an_edit(call: Call, portrait: Path, monkeypatch: py
     monkeypatch.setenv("FACEEDIT_RECIPE", "smoke/inpaint")
     monkeypatch.setenv("FACEEDIT_SEED", "12")
     assert call("edit", portrait, "rosy cheeks", "--json").documents[0]["seed"] == 12
+
+
+def test_replay_tells_what_is_not_as_it_was() -> None:
+    """Breaks when another detector, other weights or other packages are blamed on the file's format."""
+    record = {"versions": {"torch": "1"}, "weights": {"unet": "a"}, "crop": [0, 0, 8, 8], "mask": {"sha256": "b"}}
+    assert difference(record, record).startswith("another format")
+    assert difference(record, record | {"versions": {"torch": "2"}}) == "torch 1 is now 2"
+    assert difference(record, record | {"weights": {}}) == "the weights are others"
+    assert "found elsewhere" in difference(record, record | {"crop": [1, 0, 9, 8]})
