@@ -35,11 +35,11 @@ class DataSettings:
     """A cache of rendered portraits. `twins` is the share of rows that also get a counterfactual twin."""
 
     folder: str = "runs/data/portraits-64"
-    count: int = 20_000
+    count: int = 14_000
     seed: int = 0
     size: int = 64
     grid: int = 16
-    twins: float = 0.5
+    twins: float = 0.4
     workers: int = 2
     validation_count: int = 512
     validation_seed: int = 900_000_000
