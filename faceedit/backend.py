@@ -10,7 +10,7 @@ from faceedit.recipe_schema import Recipe
 from faceedit.request import Request
 
 # Best first. The last one of each backend is bundled and always there.
-RECIPES = {"inpaint": ("inpaint", "mini/inpaint")}
+RECIPES = {"inpaint": ("inpaint", "mini/inpaint"), "mini": ("mini/inpaint",)}
 BACKENDS = tuple(RECIPES)
 AUTO = ("inpaint", "mini/inpaint")
 
@@ -69,11 +69,9 @@ def choose_recipe(request: Request) -> Choice:
             return Choice(recipe, f"{name}: the best recipe whose weights are on this machine")
         skipped.append(f"{name} ({obstacle})")
     bundled = load_recipe(names[-1], settings)
-    return Choice(
-        bundled,
-        f"{names[-1]}: the bundled models",
-        f"photographs want published weights, passed over here: {', '.join(skipped)}; see: faceedit weights list",
-    )
+    passed_over = f"photographs want published weights, passed over here: {', '.join(skipped)}"
+    better = f"{passed_over}; see: faceedit weights list" if skipped else ""
+    return Choice(bundled, f"{names[-1]}: the bundled models", better)
 
 
 def what_is_missing(recipe: Recipe) -> str:

@@ -116,6 +116,9 @@ class Recipe:
         "open", "portraits: only the words that the mini models learned; open: any text", choices=("portraits", "open")
     )
     size: int = option(512, "side of the square crop that the models see, in pixels", at_least=16, at_most=4096)
+    margin: float = option(
+        1.0, "factor on the crop's side; above 1 shows more around the face", at_least=0.5, at_most=4.0
+    )
     weights: Weights = field(default_factory=Weights)
     sampling: Sampling = field(default_factory=Sampling)
     locator: Locator = field(default_factory=Locator)

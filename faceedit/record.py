@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from faceedit.run import Prepared
 
 SCHEMA = 1
-PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow")
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "scikit-image", "pillow")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from faceedit.crop import PasteMode
 from faceedit.errors import NothingToEditError
 from faceedit.images import check_frame, load_picture
 from faceedit.locate.base import build_locator
+from faceedit.locate.user import UserMask
 from faceedit.prompts import parse
 from faceedit.recipe_schema import Recipe
 from faceedit.record import make_record, weights_hashes
@@ -55,14 +56,6 @@ class Prepared:
         return self.choice.recipe
 
 
-def read_user_mask(request: Request, size: tuple[int, int]) -> Float2 | None:
-    """The mask file of the request in steps of 1/255, so that the record can keep it exactly."""
-    if request.mask is None:
-        return None
-    values = masks.load_mask(request.mask, size, resize=request.resize_mask)
-    return np.round(values * 255).astype(np.float32) / np.float32(255)
-
-
 def find_mask(
     recipe: Recipe, portrait: Portrait, text: EditText, regions: tuple[str, ...], user_mask: Float2 | None
 ) -> tuple[Mask, tuple[str, ...]]:
@@ -73,7 +66,7 @@ def find_mask(
         NothingToEditError: the mask is empty or lies outside the face's crop.
     """
     if user_mask is not None:
-        found = Mask(user_mask, "file")
+        found = UserMask(user_mask).locate(portrait, text)
     elif regions:
         phrase = AttributePhrase(text=" ".join(regions), regions=tuple(region_name(name) for name in regions))
         found = build_locator("template").locate(portrait, replace(text, phrases=(phrase,)))
@@ -112,10 +105,11 @@ def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | 
         text = for_vocabulary(text, request.source_prompt)
     # 3. the portrait
     picture = load_picture(request.image)
-    portrait = faces.portrait_of(picture, faces.choose_face(faces.find_faces(picture), request.face))
+    face = faces.choose_face(faces.find_faces(picture), request.face)
+    portrait = faces.portrait_of(picture, face, choice.recipe.margin)
     # 4. the place
-    if user_mask is None:
-        user_mask = read_user_mask(request, picture.size)
+    if user_mask is None and request.mask is not None:
+        user_mask = UserMask.read(request.mask, picture.size, request.resize_mask).values
     mask, warnings = find_mask(choice.recipe, portrait, text, request.region, user_mask)
     return Prepared(choice, picture, portrait, text, mask, user_mask, (*picture.notes, *warnings))
 
@@ -145,7 +139,19 @@ def edit(request: Request, *, progress: Progress | None = None, editor: Editor |
         FaceEditError: with the exit code and hint that the command line shows.
     """
     prepared = prepare(request)
-    return edit_prepared(prepared, request, progress=progress, editor=editor or load_editor(prepared.recipe))
+    editor = editor or load_editor(prepared.recipe)
+    return require_change(edit_prepared(prepared, request, progress=progress, editor=editor))
+
+
+def require_change(result: Result) -> Result:
+    """`result` itself; the input is never passed off as an edit.
+
+    Raises:
+        NothingToEditError: not one pixel was changed.
+    """
+    if np.array_equal(result.rgb, result.picture.rgb):
+        raise NothingToEditError("the edit changed nothing", "try --strength 1, another seed or a larger mask")
+    return result
 
 
 def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progress: Progress | None = None) -> Result:
@@ -185,65 +191,3 @@ def locate_mask(request: Request) -> tuple[Prepared, Mask]:
     side = prepared.portrait.crop[2] - prepared.portrait.crop[0]
     soft = masks.feather(prepared.mask.values, prepared.recipe.paste.feather * side)
     return prepared, Mask(soft, prepared.mask.origin)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an edit would do, for `--dry-run`.
-
-    Attributes:
-        recipe: name of the recipe, and `reason` why it was taken.
-        editor: the editing method.
-        device: device, `dtype` precision and `memory` preset that the models would run with.
-        weights: where the weights come from, `weight_bytes` their size on disk; 0 where they are random.
-        steps: denoising steps that would be run, on a crop of `size` pixels.
-        source: the sentence that describes the portrait; `target` and `negative` those that guide the edit.
-        mask_origin: where the mask comes from, `mask_share` the share of the picture that it covers.
-    """
-
-    recipe: str
-    reason: str
-    editor: str
-    device: str
-    dtype: str
-    memory: str
-    weights: str
-    weight_bytes: int
-    steps: int
-    size: int
-    source: str
-    target: str
-    negative: str
-    mask_origin: str
-    mask_share: float
-
-
-def plan(request: Request) -> Plan:
-    """Go through steps 1 to 4 and say what the rest would do; weights are looked for and not loaded.
-
-    Raises:
-        FaceEditError: whatever would stop the edit itself before it starts.
-    """
-    from faceedit.models.places import weight_paths
-    from faceedit.models.plan import device_plan
-
-    prepared = prepare(request)
-    recipe = prepared.recipe
-    placed = device_plan(recipe.device)
-    return Plan(
-        recipe=recipe.name,
-        reason=prepared.choice.reason,
-        editor=recipe.editor,
-        device=str(placed.device),
-        dtype=str(placed.dtype).removeprefix("torch."),
-        memory=placed.memory,
-        weights=recipe.weights.path or recipe.weights.repository or "random",
-        weight_bytes=sum(path.stat().st_size for path in weight_paths(recipe.weights).values()),
-        steps=max(1, round(recipe.sampling.steps * recipe.sampling.strength)),
-        size=recipe.size,
-        source=prepared.text.source,
-        target=prepared.text.target,
-        negative=prepared.text.negative,
-        mask_origin=prepared.mask.origin,
-        mask_share=float(prepared.mask.values.mean()),
-    )

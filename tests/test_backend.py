@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from faceedit.backend import choose_recipe, overrides, what_is_missing
 from faceedit.errors import UsageError
+from faceedit.models import manifest
 from faceedit.models.random import random_components
 from faceedit.models.save import save_components
 from faceedit.recipe import load_recipe
@@ -31,11 +33,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same with tiny weights in the place of Stable Diffusion 1.5; their sizes are not those of the manifest."""
+    """The same with tiny weights in the place of Stable Diffusion 1.5, of which the manifest then knows no sizes."""
     save_components(
         random_components(), cache / "models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots" / COMMIT
     )
-    monkeypatch.setattr("faceedit.models.places._require_sizes", lambda *_: None)
+    sets = tuple(replace(known, files=()) if known.id == "sd-1.5" else known for known in manifest.weight_sets())
+    monkeypatch.setattr("faceedit.models.manifest.weight_sets", lambda: sets)
 
 
 @pytest.mark.usefixtures("cache")
@@ -54,6 +57,12 @@ def test_published_weights_win_where_they_fit(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(1000))
     assert what_is_missing(load_recipe("inpaint")).startswith("needs about")
     assert choose_recipe(asked()).recipe.name == "mini/inpaint"
+
+
+def test_mini_is_a_backend_of_its_own() -> None:
+    """Breaks when `-b mini` is refused, or nags about weights that were not asked for."""
+    choice = choose_recipe(asked(backend="mini"))
+    assert (choice.recipe.name, choice.better) == ("mini/inpaint", "")
 
 
 @pytest.mark.usefixtures("cache")

@@ -19,9 +19,10 @@ from faceedit.cli.verb import command
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
+    from faceedit.dry_run import Plan
     from faceedit.editors.base import Step
     from faceedit.request import Request, Result
-    from faceedit.run import Plan, Prepared
+    from faceedit.run import Prepared
 
 SCHEMA = "faceedit.edit/1"
 LOSSY = "JPEG changes pixels a little everywhere; PNG, WebP and TIFF keep those outside the mask as they are"
@@ -99,8 +100,9 @@ def run_edit(
 ) -> None:
     """Checks the outputs, prepares and loads once, then makes and writes every variant."""
     from faceedit.backend import choose_recipe
+    from faceedit.dry_run import plan
     from faceedit.images import format_of
-    from faceedit.run import edit_prepared, load_editor, plan, prepare
+    from faceedit.run import edit_prepared, load_editor, prepare, require_change
 
     if output == STDIO and variants > 1:
         raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
@@ -126,7 +128,7 @@ def run_edit(
         one = replace(request, seed=request.seed + number)
         start = time.perf_counter()
         with console.progress() as report:
-            result = edit_prepared(prepared, one, editor=editor, progress=shown_steps(report))
+            result = require_change(edit_prepared(prepared, one, editor=editor, progress=shown_steps(report)))
         if target.picture is not None and format_of(target.picture) == "JPEG":
             result = replace(result, warnings=(*result.warnings, LOSSY))
         seconds = time.perf_counter() - start

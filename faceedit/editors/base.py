@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,9 +65,6 @@ class Editor(Protocol):
 
     def decode(self, latents: Tensor) -> Float3:
         """Latents [1, C, h, w] as a picture, float32 [S, S, 3] in [0, 1]. Raises NumericError on non-finite values."""
-
-
-EditorFactory = Callable[[Any, Any], Editor]
 
 
 def build_editor(recipe: Any, components: Any) -> Editor:

@@ -154,12 +154,12 @@ def _faults(known: WeightSet, folder: Path, hashes: bool) -> Iterator[str]:
         if file.size is not None and size != file.size:
             yield f"{file.path} has {size} bytes instead of {file.size}"
         elif hashes:
-            expected = file.sha256 or _blob_name(path)
+            expected = file.sha256 or blob_name(path)
             if expected and digest(path, "sha256" if len(expected) == 64 else "git") != expected:
                 yield f"{file.path} does not have its hash {expected[:12]}…"
 
 
-def _blob_name(path: Path) -> str:
+def blob_name(path: Path) -> str:
     """The cache names a file's content by the hash that the Hub gave: SHA-256 of large files, git's SHA-1 of small."""
     name = path.resolve().name if path.is_symlink() else ""
     return name if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name) else ""

@@ -11,6 +11,7 @@ from faceedit.models import manifest
 from faceedit.models.components import MODELS, PUBLISHED_NAMES
 from faceedit.models.jsonfile import read_config
 from faceedit.models.tensors import weight_files
+from faceedit.models.verified import require_verified
 from faceedit.recipe_schema import Weights
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -34,8 +35,11 @@ def weights_folder(weights: Weights) -> Path:
         return folder
     folder = hub_folder(weights.repository, weights.revision)
     # An interrupted download leaves a snapshot with a part of its files; better known before anything is loaded.
-    _files_in(_parts_in(folder), weights.variant)
-    _require_sizes(weights.repository, folder)
+    files = _files_in(_parts_in(folder), weights.variant)
+    known = manifest.by_repository(weights.repository)
+    if known is not None and folder.name == known.revision:
+        _require_sizes(known, folder)
+        require_verified(known, folder, tuple(files.values()))
     return folder
 
 
@@ -66,14 +70,10 @@ def _files_in(parts: Mapping[str, Path], variant: str) -> dict[str, Path]:
     return {f"{part}/{file.name}": file for part, files in found.items() for file in files}
 
 
-def _require_sizes(repository: str, folder: Path) -> None:
-    """Hold the pinned commit's files against the manifest's sizes; hashing gigabytes is left to `weights verify`."""
-    known = manifest.by_repository(repository)
-    if known is None or folder.name != known.revision:
-        return
+def _require_sizes(known: manifest.WeightSet, folder: Path) -> None:
     state = manifest.check_folder(known, folder, hashes=False)
     if state.state == manifest.DAMAGED:
-        raise WeightsError(f"{repository} is damaged: {state.problems[-1]}", "fetch it again")
+        raise WeightsError(f"{known.repository} is damaged: {state.problems[-1]}", "fetch it again")
 
 
 def hub_folder(repository: str, revision: str = "") -> Path:

@@ -32,11 +32,6 @@ class StableDiffusion:
         self.vae_dtype = next(self.vae.parameters()).dtype
         self.scaling_factor = float(self.vae.config.scaling_factor)
 
-    @property
-    def downscale(self) -> int:
-        """Pixels per latent cell along one side: 8 for SD 1.x."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
     @torch.no_grad()
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         """Token features [B, 77, D] of sentences, in the UNet's dtype.

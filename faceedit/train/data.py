@@ -78,8 +78,9 @@ def build_cache(
     if size % grid:
         raise UsageError(f"portraits of {size} px do not divide into a grid of {grid}", "choose a multiple of the grid")
     if path.exists():
-        found = {k: v for k, v in _description(path).items() if k in wanted}
-        if found != wanted:
+        expected = {**wanted, "renderer": _renderer_hash()}
+        found = {k: v for k, v in _description(path).items() if k in expected}
+        if found != expected:
             raise UsageError(
                 f"{path} holds other portraits: {found}", "set data.folder to another folder or delete this one"
             )

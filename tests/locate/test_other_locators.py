@@ -33,19 +33,17 @@ def test_the_users_mask_is_taken_as_it_is(tmp_path: Path) -> None:
     values = np.zeros((SIZE, SIZE), np.uint8)
     values[10:20, 30:50] = 255
     Image.fromarray(values).save(tmp_path / "mask.png")
-    found = UserMask(tmp_path / "mask.png").locate(
-        portrait_of(np.zeros((SIZE, SIZE, 3), np.uint8)), parse(["red lips"])
-    )
+    portrait = portrait_of(np.zeros((SIZE, SIZE, 3), np.uint8))
+    found = UserMask.read(tmp_path / "mask.png", portrait.picture.size).locate(portrait, parse(["red lips"]))
     np.testing.assert_array_equal(found.values, values / np.float32(255))
     assert found.origin == "file"
 
 
 def test_a_mask_of_another_size_needs_asking(tmp_path: Path) -> None:
     Image.new("L", (SIZE // 2, SIZE // 2), 255).save(tmp_path / "mask.png")
-    portrait = portrait_of(np.zeros((SIZE, SIZE, 3), np.uint8))
     with pytest.raises(UsageError):
-        UserMask(tmp_path / "mask.png").locate(portrait, parse(["red lips"]))
-    assert UserMask(tmp_path / "mask.png", resize=True).locate(portrait, parse(["red lips"])).values.min() == 1
+        UserMask.read(tmp_path / "mask.png", (SIZE, SIZE))
+    assert UserMask.read(tmp_path / "mask.png", (SIZE, SIZE), resize=True).values.min() == 1
 
 
 @pytest.mark.parametrize("how", ["exact", "dilate", "hull"])

@@ -1,0 +1,64 @@
+"""Hashes of downloaded weights: every file is read once, and again only when its size or time has changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from faceedit.errors import WeightsError
+from faceedit.models import manifest
+
+_STAMPS = "verified.json"
+
+
+def require_verified(known: manifest.WeightSet, folder: Path, files: tuple[Path, ...]) -> None:
+    """Hold files of a set against their hashes before their first use.
+
+    What was found whole is remembered in the user's cache folder by path, size and time of change, since reading
+    gigabytes for every edit would cost seconds. Files whose hash nobody knows are passed over.
+
+    Args:
+        known: the set, with the hashes.
+        folder: the snapshot that holds it.
+        files: the files that are about to be read.
+
+    Raises:
+        WeightsError: a file does not have its hash.
+    """
+    hashes = {folder / file.path: file.sha256 or manifest.blob_name(folder / file.path) for file in known.files}
+    stamps = _read()
+    for path in files:
+        expected = hashes.get(path, "")
+        status = path.stat()
+        stamp: list[int | str] = [status.st_size, status.st_mtime_ns, expected]
+        if not expected or stamps.get(str(path)) == stamp:
+            continue
+        if manifest.digest(path, "sha256" if len(expected) == 64 else "git") != expected:
+            raise WeightsError(f"{known.id} is damaged: {path.name} does not have its hash", "fetch it again")
+        stamps[str(path)] = stamp
+        _write(stamps)
+
+
+def _folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("faceedit", appauthor=False)
+
+
+def _read() -> dict[str, list[int | str]]:
+    try:
+        stamps = json.loads((_folder() / _STAMPS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
+
+
+def _write(stamps: dict[str, list[int | str]]) -> None:
+    from faceedit.errors import OutputError
+    from faceedit.images import write_atomic
+
+    try:
+        _folder().mkdir(parents=True, exist_ok=True)
+        write_atomic(_folder() / _STAMPS, json.dumps(stamps, indent=1).encode(), force=True)
+    except (OSError, OutputError):
+        return  # Without a cache folder the file is read again the next time; the check itself was made.
