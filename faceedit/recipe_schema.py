@@ -40,7 +40,7 @@ class Sampling:
     steps: int = option(50, "denoising steps of the full schedule", at_least=1, at_most=1000)
     guidance: float = option(7.5, "classifier-free guidance scale; 1 switches it off", at_least=0.0, at_most=50.0)
     strength: float = option(
-        1.0, "share of the schedule that is run again, from the noisy end", at_least=0.0, at_most=1.0
+        1.0, "share of the schedule that is run again, from the noisy end; at least one step", at_least=0.0, at_most=1.0
     )
 
 
