@@ -78,6 +78,16 @@ class InpaintOptions:
     mask_threshold: float = option(
         0.5, "a latent cell is edited when more than this share of it is masked", at_least=0.0, at_most=0.99
     )
+    noise: str = option(
+        "random",
+        "random: drawn from the seed; inverted: what DDIM inversion of the picture ends in, which keeps more of it",
+        choices=("random", "inverted"),
+    )
+    contrast: str = option(
+        "nothing",
+        "what guidance leads away from when nothing is removed: nothing (the empty sentence) or the source sentence",
+        choices=("nothing", "source"),
+    )
 
 
 @dataclass(frozen=True)

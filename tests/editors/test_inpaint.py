@@ -173,6 +173,26 @@ def test_a_sentence_that_the_encoder_cannot_read_whole_is_refused(components):
         run(editor_with(components), text=replace(TEXT, target="a person with " + "very " * 90 + "rosy cheeks"))
 
 
+def test_inverted_noise_gives_the_picture_back_where_nothing_is_asked(components):
+    """Breaks when inversion and sampling do not walk the same steps: same sentence, no guidance, same latents."""
+    same = replace(TEXT, target=TEXT.source)
+    errors = {}
+    for noise in ("inverted", "random"):
+        editor = editor_with(components, **{"inpaint.noise": noise, "sampling.guidance": "1.0", "sampling.steps": "40"})
+        trajectory, steps = run(editor, text=same)
+        errors[noise] = float((steps[-1].latents - trajectory.latents).abs().mean())
+    assert errors["inverted"] < 0.2 * errors["random"]
+
+
+def test_contrast_leads_away_from_the_source_sentence(components):
+    """Breaks when the option never reaches the unconditional branch."""
+    plain = run(editor_with(components))[1][-1].latents
+    away = run(editor_with(components, **{"inpaint.contrast": "source"}))[1][-1].latents
+    asked = run(editor_with(components), text=replace(TEXT, negative=TEXT.source))[1][-1].latents
+    assert torch.equal(away, asked)
+    assert not torch.equal(away, plain)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 63), st.integers(0, 63), st.integers(1, 6), st.floats(0, 0.99))
 def test_no_mask_vanishes_on_the_latent_grid(x, y, side, threshold):

@@ -16,7 +16,7 @@ from faceedit.editors.inpaint.blended import blended_latents, latent_mask
 from faceedit.editors.rank import best_by_clip
 from faceedit.models.stable_diffusion import StableDiffusion, to_model_range
 from faceedit.request import EditText
-from faceedit.samplers.ddim import ddim_schedule, guided
+from faceedit.samplers.ddim import DdimSchedule, ddim_noise, ddim_schedule, guided
 
 
 class InpaintEditor:
@@ -46,15 +46,19 @@ class InpaintEditor:
         """Blended latent diffusion from the target sentence, away from the negative one."""
         backbone, z0 = self.backbone, trajectory.latents
         device = z0.device
-        k = self.options.candidates
+        inverted = self.options.noise == "inverted"
+        k = 1 if inverted else self.options.candidates
         schedule = ddim_schedule(backbone.scheduler_config, self.sampling.steps)
         # Strength is the share of the noise range that is run: 1 starts from almost pure noise.
         schedule = schedule.after(len(schedule) - max(1, round(len(schedule) * self.sampling.strength)))
         noise = torch.randn((k, *z0.shape[1:]), generator=generator).to(device)
+        if inverted:
+            noise = self._inverted_noise(trajectory, schedule)
         pixel_mask = rearrange(torch.from_numpy(mask), "h w -> 1 1 h w").to(device)
         m = latent_mask(pixel_mask, (z0.shape[2], z0.shape[3]), self.options.mask_threshold)
-        text = repeat(backbone.encode_text([edit.negative, edit.target]), "two n d -> (two k) n d", k=k)
-        extra = self._inpainting_channels(trajectory, pixel_mask, m, 2 * k)
+        away = edit.negative or (edit.source if self.options.contrast == "source" else "")
+        text = repeat(backbone.encode_text([away, edit.target]), "two n d -> (two k) n d", k=k)
+        extra = self._inpainting_channels(trajectory, pixel_mask, 2 * k, m)
 
         def denoise(z: Tensor, t: Tensor) -> Tensor:
             eps = backbone.predict_noise(torch.cat([z, z]), t, text, extra)
@@ -74,9 +78,19 @@ class InpaintEditor:
         image: Float3 = self.backbone.decode_image(latents)[0]
         return image
 
-    def _inpainting_channels(self, trajectory: Trajectory, pixel_mask: Tensor, m: Tensor, rows: int) -> Tensor | None:
+    def _inverted_noise(self, trajectory: Trajectory, schedule: DdimSchedule) -> Tensor:
+        """The noise [1, C, h, w] that DDIM inversion under the source sentence ends in, on the schedule's own steps."""
+        text = self.backbone.encode_text([trajectory.source])
+        extra = self._inpainting_channels(trajectory, torch.zeros_like(trajectory.pixels[:, :1]), 1)
+        return ddim_noise(lambda z, t: self.backbone.predict_noise(z, t, text, extra), trajectory.latents, schedule)
+
+    def _inpainting_channels(
+        self, trajectory: Trajectory, pixel_mask: Tensor, rows: int, m: Tensor | None = None
+    ) -> Tensor | None:
         """Mask and masked-picture latents [rows, 5, h, w] in the order of the published 9-channel checkpoint."""
         if self.backbone.unet.config.in_channels == self.backbone.vae.config.latent_channels:
             return None
         masked = self.backbone.encode_image(trajectory.pixels * (pixel_mask < 0.5))
+        if m is None:
+            m = torch.zeros_like(masked[:, :1])
         return repeat(torch.cat([m, masked], dim=1), "1 c h w -> r c h w", r=rows)
