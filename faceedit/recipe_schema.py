@@ -5,19 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-
-def option(
-    default: Any,
-    meaning: str,
-    choices: tuple[str, ...] = (),
-    at_least: float | None = None,
-    at_most: float | None = None,
-) -> Any:
-    """A recipe option. `meaning` is what `faceedit recipes show` and `docs/recipes.md` print."""
-    metadata = {"meaning": meaning, "choices": choices, "at_least": at_least, "at_most": at_most}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+from faceedit.editors.ca_edit.options import CaEditOptions, StfgOptions
+from faceedit.editors.mag_edit.options import MagEditOptions
+from faceedit.recipe_option import option
 
 
 @dataclass(frozen=True)
@@ -134,4 +124,7 @@ class Recipe:
     locator: Locator = field(default_factory=Locator)
     paste: Paste = field(default_factory=Paste)
     inpaint: InpaintOptions = field(default_factory=InpaintOptions)
+    ca_edit: CaEditOptions = field(default_factory=CaEditOptions)
+    stfg: StfgOptions = field(default_factory=StfgOptions)
+    mag_edit: MagEditOptions = field(default_factory=MagEditOptions)
     device: DeviceOptions = field(default_factory=DeviceOptions)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,11 +34,16 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the edit loop: number (from 1), total, and the latents [B, C, h, w] after it."""
+    """One step of the edit loop: number (from 1), total, and the latents [B, C, h, w] after it.
+
+    `maps` are what the method saw at this step, by name ("score", "boundary", "attention"), float32 [h, w] in [0, 1];
+    an editor fills them in as far as they fall out of its work anyway.
+    """
 
     number: int
     total: int
     latents: Tensor
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Editor(Protocol):
