@@ -50,6 +50,9 @@ def read_source(source: Path | bytes) -> tuple[bytes, str]:
         return source, "the picture"
     name = plain(source)
     try:
+        # Opening a named pipe waits until somebody writes to it; one that the shell made lies under /dev or /proc.
+        if source.is_fifo() and source.parts[1:2] not in (("dev",), ("proc",)):
+            raise ImageError(f"{name} is a pipe, not a file", "send the picture to stdin: ... | faceedit edit -")
         with source.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
