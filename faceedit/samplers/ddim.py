@@ -6,7 +6,7 @@ predicted noise. All maths is in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,22 +92,6 @@ def ddim_step(z: Tensor, eps: Tensor, alpha_bar: Tensor, alpha_bar_next: Tensor)
     """
     z0 = predict_z0(z, eps, alpha_bar)
     return alpha_bar_next.sqrt() * z0 + (1 - alpha_bar_next).sqrt() * eps
-
-
-def ddim_noise(denoise: Callable[[Tensor, Tensor], Tensor], z0: Tensor, schedule: DdimSchedule) -> Tensor:
-    """The noise that DDIM inversion of clean latents ends in: ε with z_T = √ᾱ_T z_0 + √(1 - ᾱ_T) ε.
-
-    Args:
-        denoise: (z_t, t) -> ε, conditioned on what the latents show; no guidance.
-        z0: float32 [B, C, h, w], clean latents.
-        schedule: its steps are gone through from the last to the first.
-    """
-    z = z0
-    for i in range(len(schedule) - 1, -1, -1):
-        # As in Null-text Inversion: ε at the level that is left, the smaller timestep, stands for the one ahead.
-        t = schedule.timesteps[min(i + 1, len(schedule) - 1)]
-        z = ddim_step(z, denoise(z, t), schedule.alpha_bar[i + 1], schedule.alpha_bar[i])
-    return (z - schedule.alpha_bar[0].sqrt() * z0) / (1 - schedule.alpha_bar[0]).sqrt()
 
 
 def guided(eps_uncond: Tensor, eps_cond: Tensor, scale: float) -> Tensor:

@@ -16,7 +16,8 @@ from faceedit.editors.inpaint.blended import blended_latents, latent_mask
 from faceedit.editors.rank import best_by_clip
 from faceedit.models.stable_diffusion import StableDiffusion, to_model_range
 from faceedit.request import EditText
-from faceedit.samplers.ddim import DdimSchedule, ddim_noise, ddim_schedule, guided
+from faceedit.samplers.ddim import DdimSchedule, ddim_schedule, guided
+from faceedit.samplers.inversion import ddim_noise
 
 
 class InpaintEditor:
