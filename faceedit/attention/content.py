@@ -1,0 +1,89 @@
+"""The mean cross-attention of chosen tokens, read beside a running network (CA-Edit eqs 7 and 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from faceedit.attention.capture import CROSS_ATTENTION
+from faceedit.errors import UsageError
+
+
+@dataclass
+class ContentAttention:
+    """What the layers of the latest pass gave, one map [B, side, side] each."""
+
+    maps: list[Tensor] = field(default_factory=list)
+
+    def mean(self, size: tuple[int, int]) -> Tensor:
+        """A_txt: the mean over the layers, each bilinearly resized to `size`; float32 [B, h, w] in [0, 1].
+
+        The layers' maps are forgotten, so that the next pass starts afresh.
+        """
+        grown = [F.interpolate(m[:, None], size, mode="bilinear", align_corners=False)[:, 0] for m in self.maps]
+        self.maps.clear()
+        return torch.stack(grown).mean(0)
+
+
+def has_cross_attention(net: Any) -> bool:
+    """Whether a network reads its text by cross-attention."""
+    return any(name.endswith(CROSS_ATTENTION) for name in net.attn_processors)
+
+
+@contextmanager
+def content_attention(net: Any, rows: slice, tokens: Sequence[int]) -> Iterator[ContentAttention]:
+    """Reads the mean attention of some tokens over heads and layers while `net` runs, and changes nothing in it.
+
+    Queries and keys are taken where the layers compute them, and only the softmax of the rows asked for is computed
+    once more; processors, whichever they are, stay in place and the network's answer is the same to the last bit.
+
+    Args:
+        net: a diffusers UNet or a reference net.
+        rows: rows of the batch, e.g. those with the target sentence.
+        tokens: positions in the sentence, at least one. The mean over all positions would be the same constant at every
+            cell, 1 over their number, since a softmax sums to 1.
+
+    Raises:
+        UsageError: no layer reads text, or no token is named.
+    """
+    layers = [module for name, module in net.named_modules() if name.endswith(".attn2")]
+    if not layers or not has_cross_attention(net):
+        raise UsageError("this network has no cross-attention layer", "maps need a text-conditioned network")
+    if not tokens:
+        raise UsageError("the sentence has no word to look for", "name the attribute in words")
+    seen = ContentAttention()
+    hooks = [hook for layer in layers for hook in _hooks(layer, rows, list(tokens), seen.maps)]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _hooks(layer: Any, rows: slice, tokens: list[int], maps: list[Tensor]) -> list[Any]:
+    """Two hooks that turn a layer's query and key into its map; the query comes first in every processor."""
+    queries: list[Tensor] = []
+
+    def keep_query(_module: nn.Module, _args: Any, q: Tensor) -> None:
+        queries.append(q.detach()[rows])
+
+    def add_map(_module: nn.Module, _args: Any, k: Tensor) -> None:
+        maps.append(_map(layer, queries.pop(), k.detach()[rows], tokens))
+
+    return [layer.to_q.register_forward_hook(keep_query), layer.to_k.register_forward_hook(add_map)]
+
+
+@torch.no_grad()
+def _map(layer: Any, q: Tensor, k: Tensor, tokens: list[int]) -> Tensor:
+    """Softmax over all tokens (Vaswani et al. 2017, eq. 1), then the mean of the chosen ones over the heads."""
+    q, k = (rearrange(x, "b n (heads d) -> b heads n d", heads=layer.heads).float() for x in (q, k))
+    weights = (q @ k.transpose(-1, -2) * layer.scale).softmax(-1)[..., tokens]
+    side = round(q.shape[2] ** 0.5)
+    return reduce(weights, "b heads (h w) t -> b h w", "mean", h=side)
