@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from faceedit.colour import srgb_profile
 from faceedit.decode import MAX_BYTES, decode, plain
 from faceedit.errors import ImageError, NumericError, OutputError, UsageError
 from faceedit.request import Bytes3, Picture
+from faceedit.temporary import temporary_name
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 RECORD_KEY = "faceedit"
@@ -186,7 +186,7 @@ def write_atomic(path: Path, data: bytes, force: bool = False) -> None:
         raise OutputError(f"{name} is a folder", "name a file")
     if not force and os.path.lexists(path):
         raise _exists(name)
-    temporary = path.parent / f".faceedit-{secrets.token_hex(8)}.part"
+    temporary = path.parent / temporary_name()
     try:
         with temporary.open("xb") as file:
             file.write(data)
