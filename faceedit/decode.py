@@ -12,6 +12,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from faceedit.colour import normalise
+from faceedit.credentials import find_store
 from faceedit.errors import ImageError
 from faceedit.metadata import clean_exif, clean_xmp, read_exif
 from faceedit.request import Picture
@@ -89,8 +90,11 @@ def decode(data: bytes, name: str) -> Picture:
     cleaned = clean_xmp(xmp) if xmp else None
     if xmp and cleaned is None:
         notes.append("The XMP packet is broken and was left out.")
-    if has_c2pa(data):
-        notes.append("The input carries C2PA credentials; an edit ends their validity, so they are not copied.")
+    store = find_store(data)
+    if store:
+        notes.append(
+            "The input carries C2PA credentials, which hold for it alone; the result names them by their hash."
+        )
     mode = ("L" if pixels.grey else "RGB") + ("" if pixels.alpha is None else "A")
     return Picture(
         rgb=pixels.rgb,
@@ -101,6 +105,7 @@ def decode(data: bytes, name: str) -> Picture:
         exif=kept_exif,
         xmp=cleaned,
         sha256=hashlib.sha256(data).hexdigest(),
+        credentials=hashlib.sha256(store).hexdigest() if store else "",
         notes=(*notes, *pixels.notes),
     )
 
@@ -159,11 +164,6 @@ def load(image: Image.Image, data: bytes, name: str) -> None:
 def plain(text: object) -> str:
     """Any text on one printable line: escape sequences and newlines are spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
-
-
-def has_c2pa(data: bytes) -> bool:
-    """Whether the file carries a C2PA manifest store (JUMBF in a PNG `caBX` chunk, JPEG APP11, RIFF `C2PA`)."""
-    return b"jumb" in data and b"c2pa" in data
 
 
 def _frame_count(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""What of a picture's own metadata may travel to the result: everything descriptive, never the location."""
+"""What of a picture's own metadata may travel to the result: all that describes it, never where or by which device."""
 
 from __future__ import annotations
 
@@ -26,23 +26,32 @@ _KEPT_IFD0 = frozenset(
         ExifTags.Base.Copyright,
     }
 )
-# Maker notes and their offsets do not survive a rewrite, and several makers hide the location there.
-_DROPPED_EXIF = frozenset({ExifTags.Base.MakerNote, ExifTags.Base.UserComment, 0xA005})
-_EXIF_ERRORS = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error, OSError)
-
-_LOCATION_NAMES = frozenset(
+# Maker notes and their offsets do not survive a rewrite, and several makers hide the location there. A serial number
+# ties every picture of a camera together.
+_DROPPED_EXIF = frozenset(
     {
-        "Iptc4xmpCore:Location",
-        "Iptc4xmpCore:CountryCode",
-        "Iptc4xmpExt:LocationCreated",
-        "Iptc4xmpExt:LocationShown",
-        "photoshop:City",
-        "photoshop:State",
-        "photoshop:Country",
+        ExifTags.Base.MakerNote,
+        ExifTags.Base.UserComment,
+        ExifTags.Base.BodySerialNumber,
+        ExifTags.Base.LensSerialNumber,
+        0xA005,
     }
 )
-# Thumbnails show the face as it was before the edit; the orientation is applied when the picture is read.
-_STALE_NAMES = frozenset({"tiff:Orientation", "xmp:Thumbnails", "xapGImg:image"})
+_EXIF_ERRORS = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error, OSError)
+
+# Names in their namespaces: the prefix that a packet uses for one is its own choice.
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+_PRIVATE = {
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": {"Location", "CountryCode"},
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": {"LocationCreated", "LocationShown"},
+    "http://ns.adobe.com/photoshop/1.0/": {"City", "State", "Country"},
+    "http://ns.adobe.com/exif/1.0/aux/": {"SerialNumber", "LensSerialNumber"},
+    "http://cipa.jp/exif/1.0/": {"BodySerialNumber", "LensSerialNumber"},
+    # Thumbnails show the face as it was before the edit; the orientation is applied when the picture is read.
+    "http://ns.adobe.com/tiff/1.0/": {"Orientation"},
+    "http://ns.adobe.com/xap/1.0/": {"Thumbnails"},
+    "http://ns.adobe.com/xap/1.0/g/img/": {"image"},
+}
 
 
 def read_exif(image: Image.Image) -> Image.Exif | None:
@@ -60,7 +69,8 @@ def read_exif(image: Image.Image) -> Image.Exif | None:
 def clean_exif(exif: Image.Exif) -> bytes | None:
     """EXIF bytes with camera, exposure, dates, author and copyright kept.
 
-    Dropped: GPS, orientation, thumbnail, maker notes, the user comment (where the record goes) and unknown tags.
+    Dropped: GPS, serial numbers, orientation, thumbnail, maker notes, the user comment (where the record goes) and
+    unknown tags.
 
     Returns:
         Bytes for Pillow's `exif=`, or `None` when nothing is left.
@@ -80,7 +90,7 @@ def clean_exif(exif: Image.Exif) -> bytes | None:
 
 
 def clean_xmp(packet: bytes) -> bytes | None:
-    """The XMP packet without location, orientation and thumbnails; everything else, provenance included, stays.
+    """The XMP packet without location, serial numbers, orientation and thumbnails; all else, provenance too, stays.
 
     Returns:
         UTF-8 XML, or `None` for a packet that is too large, is not XML, or brings its own document type.
@@ -89,9 +99,9 @@ def clean_xmp(packet: bytes) -> bytes | None:
     if document is None:
         return None
     for element in list(document.getElementsByTagName("*")):
-        for name in [name for name in element.attributes.keys() if _is_private(name)]:  # noqa: SIM118
-            element.removeAttribute(name)
-        if _is_private(element.tagName) and element.parentNode is not None:
+        for attribute in [attribute for attribute in element.attributes.values() if _is_private(attribute)]:
+            element.removeAttributeNode(attribute)
+        if _is_private(element) and element.parentNode is not None:
             element.parentNode.removeChild(element)
     return bytes(document.toxml().encode("utf-8"))
 
@@ -130,5 +140,6 @@ def _check_xml(text: bytes) -> None:
     parser.Parse(text, True)
 
 
-def _is_private(name: str) -> bool:
-    return name.startswith("exif:GPS") or name in _LOCATION_NAMES or name in _STALE_NAMES
+def _is_private(node: minidom.Element | minidom.Attr) -> bool:
+    name = node.localName or ""
+    return name in _PRIVATE.get(node.namespaceURI or "", ()) or (node.namespaceURI == _EXIF and name.startswith("GPS"))

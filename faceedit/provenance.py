@@ -1,8 +1,9 @@
 """Every result says that it was edited, and how: an XMP packet for everyone, a record for `info` and `replay`.
 
 The XMP term is IPTC's DigitalSourceType `compositeWithTrainedAlgorithmicMedia`, defined for pictures that a trained
-model altered in part. What the input's packet said stays, its own source type as an ingredient. Nothing written here
-holds a time, a path or a user name, so equal edits give equal bytes.
+model altered in part. What the input's packet said stays; what holds for the input alone, its source type and where its
+C2PA manifest is, goes into an ingredient. Nothing written here holds a time, a path or a user name, so equal edits give
+equal bytes.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ from faceedit.request import Record, Result
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
 _TERM = "Iptc4xmpExt:DigitalSourceType"
+# C2PA's pointer from a packet to a manifest; left where it was it would call the result's own manifest missing.
+_POINTER = "dcterms:provenance"
+_MANIFEST = "faceedit:c2paManifest"
 _NAMESPACES = {
     "xmlns:Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "xmlns:xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
     "xmlns:stRef": "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
+    "xmlns:dcterms": "http://purl.org/dc/terms/",
+    "xmlns:faceedit": "urn:faceedit:xmp:1",
 }
 _EMPTY = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -49,17 +55,18 @@ def encode_result(result: Result, format: str | None = None, quality: int = 95, 
         NumericError: a black frame.
     """
     picture = result.picture
-    packet = edited_xmp(picture.xmp if metadata else None, picture.sha256 if metadata else None)
+    packet = edited_xmp(picture.xmp, picture.sha256, picture.credentials) if metadata else edited_xmp(None)
     record = record_text(result.record) if metadata else None
     return encode_picture(result.rgb, picture, format, xmp=packet, record=record, quality=quality, exif=metadata)
 
 
-def edited_xmp(existing: bytes | None, ingredient_sha256: str | None = None) -> bytes:
+def edited_xmp(existing: bytes | None, ingredient_sha256: str | None = None, credentials: str = "") -> bytes:
     """An XMP packet that marks the picture as edited by a trained model.
 
     Args:
         existing: the input's cleaned packet; its properties stay.
         ingredient_sha256: hash of the input file; it and the input's own source type are listed as an ingredient.
+        credentials: hash of the input's C2PA manifest store, which the ingredient names, too.
 
     Returns:
         UTF-8 XML between `xpacket` markers.
@@ -69,13 +76,14 @@ def edited_xmp(existing: bytes | None, ingredient_sha256: str | None = None) -> 
     if not descriptions:
         document = minidom.parseString(_EMPTY)
         descriptions = document.getElementsByTagName("rdf:Description")
-    before = _take_source_type(descriptions)
+    said = {name: text for name in (_TERM, _POINTER) if (text := _take(descriptions, name))}
     main = descriptions[0]
     for name, uri in _NAMESPACES.items():
         main.setAttribute(name, uri)
     main.setAttribute(_TERM, SOURCE_TYPE)
     if ingredient_sha256 is not None:
-        _add_ingredient(document, main, ingredient_sha256, before)
+        said |= {_MANIFEST: f"sha256:{credentials}"} if credentials else {}
+        _add_ingredient(document, main, ingredient_sha256, said)
     root = document.documentElement
     body = root.toxml() if root is not None else ""
     packet = f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{body}<?xpacket end="w"?>'
@@ -122,26 +130,26 @@ def source_type(source: Path | bytes) -> str | None:
 
     packet = load_picture(source).xmp
     document = parse_xmp(packet) if packet else None
-    return _take_source_type(document.getElementsByTagName("rdf:Description")) if document else None
+    return _take(document.getElementsByTagName("rdf:Description"), _TERM) if document else None
 
 
-def _take_source_type(descriptions: Any) -> str | None:
-    """Remove the source type, which XMP allows as attribute or element, and return what it said."""
+def _take(descriptions: Any, name: str) -> str | None:
+    """Remove a property, which XMP allows as attribute or element, and return what it said."""
     said: str | None = None
     for description in descriptions:
         if description.parentNode.nodeName != "rdf:RDF":
             continue
-        if description.hasAttribute(_TERM):
-            said = said or description.getAttribute(_TERM)
-            description.removeAttribute(_TERM)
-        for child in [node for node in description.childNodes if node.nodeName == _TERM]:
+        if description.hasAttribute(name):
+            said = said or description.getAttribute(name)
+            description.removeAttribute(name)
+        for child in [node for node in description.childNodes if node.nodeName == name]:
             text = child.firstChild.nodeValue if child.firstChild is not None else child.getAttribute("rdf:resource")
             said = said or (text or "").strip() or None
             description.removeChild(child)
     return said
 
 
-def _add_ingredient(document: minidom.Document, main: minidom.Element, sha256: str, said: str | None) -> None:
+def _add_ingredient(document: minidom.Document, main: minidom.Element, sha256: str, said: dict[str, str]) -> None:
     bags = [bag for node in document.getElementsByTagName("xmpMM:Ingredients") for bag in node.childNodes]
     bag = next((node for node in bags if node.nodeName == "rdf:Bag"), None)
     if bag is None:
@@ -151,8 +159,8 @@ def _add_ingredient(document: minidom.Document, main: minidom.Element, sha256: s
         main.appendChild(ingredients)
     item = document.createElement("rdf:li")
     item.setAttribute("stRef:documentID", f"sha256:{sha256}")
-    if said:
-        item.setAttribute(_TERM, said)
+    for name, text in said.items():
+        item.setAttribute(name, text)
     for name, uri in _NAMESPACES.items():
         item.setAttribute(name, uri)
     bag.appendChild(item)

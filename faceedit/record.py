@@ -82,6 +82,10 @@ def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -
         "weights": weights,
         "versions": {name: package_version(name) for name in PACKAGES},
     }
+    if prepared.picture.credentials:
+        data["input"]["c2pa"] = prepared.picture.credentials
+    if prepared.choice.step_down:
+        data["step_down"] = prepared.choice.step_down
     if prepared.user_mask is not None:
         data["mask"]["png"] = base64.b64encode(mask_bytes(prepared.user_mask)).decode("ascii")
     return Record(data)

@@ -60,6 +60,7 @@ class Picture:
         exif: cleaned EXIF bytes (no location, no orientation), or `None`.
         xmp: the input's XMP packet, or `None`.
         sha256: hash of the encoded input.
+        credentials: SHA-256 of the C2PA manifest store that the input carries, or empty.
         notes: what was normalised on the way in, one sentence each, for the user.
     """
 
@@ -71,6 +72,7 @@ class Picture:
     exif: bytes | None
     xmp: bytes | None
     sha256: str
+    credentials: str = ""
     notes: tuple[str, ...] = ()
 
     @property

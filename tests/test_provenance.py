@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from faceedit import provenance
+from faceedit.credentials import find_store
 from faceedit.errors import ImageError
 from faceedit.images import load_picture
 from faceedit.metadata import parse_xmp
@@ -155,11 +161,98 @@ def test_a_users_own_comment_is_no_record() -> None:
         provenance.read_record(file_of("JPEG", exif=exif))
 
 
-def test_c2pa_credentials_are_noticed() -> None:
-    """Breaks when signed credentials vanish without a word."""
-    plain = file_of("JPEG")
-    box = b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdc2pa\0\x11\0\x10c2pa\0"
-    segment = b"\xff\xeb" + (len(box) + 2).to_bytes(2, "big") + box
-    picture = load_picture(plain[:2] + segment + plain[2:])
+STORE = (64).to_bytes(4, "big") + b"jumb" + (24).to_bytes(4, "big") + b"jumdc2pa\0\x11\0\x10" + b"c2pa\0" * 8
+
+
+def jpeg_with(store: bytes) -> bytes:
+    """A JPEG whose manifest store is cut over two APP11 segments, as the standard has it."""
+    plain, head = file_of("JPEG"), store[:8]
+    parts = [b"JP\0\1\0\0\0\1" + store[:20], b"JP\0\1\0\0\0\2" + head + store[20:]]
+    segments = b"".join(b"\xff\xeb" + (len(part) + 2).to_bytes(2, "big") + part for part in parts)
+    return plain[:2] + segments + plain[2:]
+
+
+def png_with(store: bytes) -> bytes:
+    plain = file_of()
+    chunk = b"caBX" + store
+    return plain[:33] + len(store).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + plain[33:]
+
+
+def webp_with(store: bytes) -> bytes:
+    plain = file_of("WEBP", lossless=True, exif=camera_exif())  # EXIF makes it an extended file, which may hold more
+    body = plain[8:] + b"C2PA" + len(store).to_bytes(4, "little") + store
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def tiff_with(store: bytes) -> bytes:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[0xCD41] = store
+    tags.tagtype[0xCD41] = 7
+    return file_of("TIFF", tiffinfo=tags)
+
+
+@pytest.mark.parametrize("build", [png_with, jpeg_with, webp_with, tiff_with])
+def test_the_inputs_credentials_are_an_ingredient(build: Callable[[bytes], bytes]) -> None:
+    """Breaks when signed credentials vanish without a word, or are found in one container only."""
+    data = build(STORE)
+    assert find_store(data) == STORE
+    picture = load_picture(data)
     assert any("C2PA" in note for note in picture.notes)
-    assert load_picture(plain).notes == ()
+    digest = hashlib.sha256(STORE).hexdigest()
+    assert picture.credentials == digest
+    edited = provenance.encode_result(result_of(picture), "PNG")
+    assert find_store(edited) == b"", "the manifest holds for the input alone"
+    assert f'faceedit:c2paManifest="sha256:{digest}"'.encode() in (load_picture(edited).xmp or b"")
+    assert digest.encode() not in provenance.encode_result(result_of(picture), "PNG", metadata=False)
+
+
+@pytest.mark.parametrize("container", FORMATS)
+def test_a_picture_without_credentials_has_none(container: str) -> None:
+    """Breaks when words in a picture's text are taken for a manifest."""
+    assert find_store(file_of(container)) == b"" and load_picture(file_of(container)).notes == ()
+    assert find_store(b"\x89PNG\r\n\x1a\n jumb c2pa") == find_store(b"\xff\xd8 jumb c2pa") == b""
+
+
+@given(st.sampled_from([png_with, jpeg_with, webp_with]), st.integers(0, 400), st.binary(min_size=1, max_size=9))
+def test_damaged_credentials_stop_nothing(build: Callable[[bytes], bytes], place: int, damage: bytes) -> None:
+    """Breaks when crafted lengths make the search for a manifest run on or fail."""
+    data = build(STORE)
+    assert len(find_store(data[:place] + damage + data[place + len(damage) :])) <= len(data)
+
+
+POINTER = 'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="self#jumbf=c2pa/urn:uuid:1"'
+
+
+def test_the_pointer_to_the_inputs_manifest_moves_to_the_ingredient() -> None:
+    """Breaks when a result claims a manifest that is not in it: readers would call it tampered with."""
+    packet = provenance.edited_xmp(XMP.format(attribute=f" {POINTER}", element="").encode(), "00")
+    document = parse_xmp(packet)
+    assert document is not None
+    (main,) = document.getElementsByTagName("rdf:Description")
+    assert not main.hasAttribute("dcterms:provenance")
+    (item,) = [node for node in document.getElementsByTagName("rdf:li") if node.hasAttribute("stRef:documentID")]
+    assert item.getAttribute("dcterms:provenance") == "self#jumbf=c2pa/urn:uuid:1"
+
+
+def test_location_and_serial_numbers_go_whatever_their_prefix() -> None:
+    """T17. Breaks when a place or a serial number stays because the packet gives its namespace another prefix."""
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:e="http://ns.adobe.com/exif/1.0/" e:GPSLatitude="52,30N" '
+        'xmlns:a="http://ns.adobe.com/exif/1.0/aux/" a:SerialNumber="SN123" a:Lens="50 mm" '
+        'xmlns:p="http://ns.adobe.com/photoshop/1.0/"><p:City>Berlin</p:City></rdf:Description></rdf:RDF></x:xmpmeta>'
+    )
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769).update({0xA431: "SN456", 0xA435: "SN789", 0xA434: "a lens"})
+    exif.get_ifd(0x8825)[2] = (52.0, 30.0, 0.0)
+    picture = load_picture(file_of("JPEG", xmp=packet.encode(), exif=exif))
+    for container in FORMATS:
+        data = provenance.encode_result(result_of(picture), container)
+        for secret in (b"52,30N", b"SN123", b"SN456", b"SN789", b"Berlin"):
+            assert secret not in data
+        xmp = load_picture(data).xmp
+        assert xmp is not None and b"50 mm" in xmp
+        assert 0x8825 not in Image.open(io.BytesIO(data)).getexif()
