@@ -17,11 +17,18 @@ AUTO = ("inpaint", "mini/inpaint")
 
 @dataclass(frozen=True)
 class Choice:
-    """A recipe with every override applied; `reason` says why it was taken, `better` what to type for a better one."""
+    """A recipe with every override applied.
+
+    Attributes:
+        reason: why it was taken.
+        better: what to type for a better one, or empty.
+        step_down: what it gives up because memory had run out ("device.memory auto -> lowest"), or empty.
+    """
 
     recipe: Recipe
     reason: str
     better: str = ""
+    step_down: str = ""
 
 
 def overrides(request: Request) -> dict[str, str]:

@@ -138,9 +138,10 @@ def edit(request: Request, *, progress: Progress | None = None, editor: Editor |
     Raises:
         FaceEditError: with the exit code and hint that the command line shows.
     """
+    from faceedit.warm import Warm
+
     prepared = prepare(request)
-    editor = editor or load_editor(prepared.recipe)
-    return require_change(edit_prepared(prepared, request, progress=progress, editor=editor))
+    return require_change(Warm(prepared.recipe, editor).edit(prepared, request, progress))
 
 
 def require_change(result: Result) -> Result:

@@ -102,7 +102,8 @@ def run_edit(
     from faceedit.backend import choose_recipe
     from faceedit.dry_run import plan
     from faceedit.images import format_of
-    from faceedit.run import edit_prepared, load_editor, prepare, require_change
+    from faceedit.run import prepare, require_change
+    from faceedit.warm import Warm
 
     if output == STDIO and variants > 1:
         raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
@@ -122,13 +123,14 @@ def run_edit(
     start = time.perf_counter()
     with console.progress() as report:
         report("loading the models", 0, 0)
-        editor = load_editor(prepared.recipe)
+        warm = Warm(prepared.recipe)
+        warm.load()
     console.detail(f"models loaded in {time.perf_counter() - start:.1f} s")
     for number, target in enumerate(targets):
         one = replace(request, seed=request.seed + number)
         start = time.perf_counter()
         with console.progress() as report:
-            result = require_change(edit_prepared(prepared, one, editor=editor, progress=shown_steps(report)))
+            result = require_change(warm.edit(prepared, one, shown_steps(report)))
         if target.picture is not None and format_of(target.picture) == "JPEG":
             result = replace(result, warnings=(*result.warnings, LOSSY))
         seconds = time.perf_counter() - start

@@ -64,7 +64,8 @@ def run_replay(console: Console, result: Path, image: str | None, target: Path |
     source = find_original(result, record.data) if image is None else read_source(image)
     again = replay_of(record, read_bytes(source)[0])
     mask = None if again.mask is None else again.mask.values
-    prepared = prepare(again.request, Choice(again.recipe, "as recorded"), mask)
+    choice = Choice(again.recipe, "as recorded", step_down=str(record.data.get("step_down", "")))
+    prepared = prepare(again.request, choice, mask)
     with console.progress() as report:
         report("loading the models", 0, 0)
         editor = load_editor(again.recipe)

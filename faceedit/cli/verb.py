@@ -16,6 +16,7 @@ import typer
 from faceedit.cli.console import Console, without_secrets
 from faceedit.cli.options import Debug, Json, Quiet, Verbose
 from faceedit.errors import FaceEditError, OutOfMemoryError
+from faceedit.memory_pressure import is_out_of_memory
 
 INTERRUPTED = 130
 COMMON: tuple[tuple[str, object, object], ...] = (
@@ -79,7 +80,7 @@ def as_faceedit_error(error: Exception) -> FaceEditError:
     """The error as the user meets it: memory that ran out has its own exit code, the unforeseen is called so."""
     if isinstance(error, FaceEditError):
         return error
-    if isinstance(error, MemoryError) or _is_device_memory(error):
+    if is_out_of_memory(error):
         return OutOfMemoryError(
             "the memory does not hold what this edit needs",
             "try --memory low, --device cpu, or a smaller recipe (faceedit recipes list)",
@@ -89,8 +90,3 @@ def as_faceedit_error(error: Exception) -> FaceEditError:
         f"unexpected {type(error).__name__}: {first_line}",
         "this is a fault of faceedit: run again with --debug and report what it shows",
     )
-
-
-def _is_device_memory(error: Exception) -> bool:
-    # torch is not imported here: its class is known by name, the CPU allocator's failure only by its text.
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
