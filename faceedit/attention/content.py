@@ -86,4 +86,5 @@ def _map(layer: Any, q: Tensor, k: Tensor, tokens: list[int]) -> Tensor:
     q, k = (rearrange(x, "b n (heads d) -> b heads n d", heads=layer.heads).float() for x in (q, k))
     weights = (q @ k.transpose(-1, -2) * layer.scale).softmax(-1)[..., tokens]
     side = round(q.shape[2] ** 0.5)
-    return reduce(weights, "b heads (h w) t -> b h w", "mean", h=side)
+    mean: Tensor = reduce(weights, "b heads (h w) t -> b h w", "mean", h=side)
+    return mean

@@ -53,7 +53,7 @@ def low_pass(x: Tensor, band: Band) -> Tensor:
     Returns:
         float32 [..., h, w] for real `x` and a real band, else complex64.
     """
-    filtered = torch.fft.ifft2(torch.fft.fft2(x) * band.keep.to(x.device))
+    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(x) * band.keep.to(x.device))
     return filtered.real if band.real and not x.is_complex() else filtered
 
 

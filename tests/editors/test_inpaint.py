@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceedit.editors.base import build_editor
-from faceedit.editors.inpaint.blended import blended_latents, latent_mask
 from faceedit.editors.rank import best_by_clip
 from faceedit.errors import NumericError, UsageError, WeightsError
 from faceedit.models.random import random_components
 from faceedit.recipe import load_recipe
 from faceedit.request import AttributePhrase, EditText
+from faceedit.samplers.blended import blended_latents, latent_mask
 from faceedit.samplers.ddim import add_noise, ddim_schedule
 
 SIZE = 64
