@@ -103,6 +103,25 @@ class DeviceOptions:
 
 
 @dataclass(frozen=True)
+class CacheOptions:
+    """What is kept on disk between edits, in the user's cache folder or where FACEEDIT_CACHE says."""
+
+    limit: float = option(
+        5.0,
+        "GB that inverted pictures may take, the longest unused are deleted first; 0 keeps none",
+        at_least=0.0,
+        at_most=10000.0,
+    )
+    maps: float = option(
+        0.25,
+        "GB that one inverted picture may take if its attention maps are kept with it; without them each edit makes "
+        "them again",
+        at_least=0.0,
+        at_most=10000.0,
+    )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that an edit needs to know besides the request.
 
@@ -127,4 +146,5 @@ class Recipe:
     ca_edit: CaEditOptions = field(default_factory=CaEditOptions)
     stfg: StfgOptions = field(default_factory=StfgOptions)
     mag_edit: MagEditOptions = field(default_factory=MagEditOptions)
+    cache: CacheOptions = field(default_factory=CacheOptions)
     device: DeviceOptions = field(default_factory=DeviceOptions)

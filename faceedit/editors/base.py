@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from faceedit.errors import NumericError, UsageError
 from faceedit.request import EditText
 
 Float3 = NDArray[np.float32]
+
+MAPS = "maps/"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ class Trajectory:
     pixels: Tensor
     latents: Tensor
     source: str
+
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Its tensors by name and its texts by name, all that `KeepsTrajectories.restore` needs.
+
+        What can be made again from the rest has a name that begins with `MAPS`.
+        """
+        return {"pixels": self.pixels, "latents": self.latents}, {"source": self.source}
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,25 @@ class Editor(Protocol):
         """Latents [1, C, h, w] as a picture, float32 [S, S, 3] in [0, 1]. Raises NumericError on non-finite values."""
 
 
+@runtime_checkable
+class KeepsTrajectories(Protocol):
+    """What an editor offers besides `Editor` if its inversion is dear enough to be kept on disk."""
+
+    def trajectory_settings(self) -> Mapping[str, Any]:
+        """Everything but crop, sentence, weights and device that a trajectory depends on, as JSON values."""
+
+    def restore(self, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> Trajectory:
+        """The trajectory that `to_tensors` took apart, bit by bit; tensors named `MAPS`... may be missing.
+
+        Args:
+            tensors: on the CPU.
+            texts: as stored.
+
+        Raises:
+            KeyError: another part is missing.
+        """
+
+
 def build_editor(recipe: Any, components: Any) -> Editor:
     """The editor that a recipe names, over loaded components.
 
@@ -83,7 +111,11 @@ def build_editor(recipe: Any, components: Any) -> Editor:
         from faceedit.editors.inpaint.editor import InpaintEditor
 
         return InpaintEditor(recipe, components)
-    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint")
+    if recipe.editor == "mag-edit":
+        from faceedit.editors.mag_edit.editor import MagEditor
+
+        return MagEditor(recipe, components)
+    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint, mag-edit")
 
 
 def finite(tensor: Tensor, what: str) -> Tensor:

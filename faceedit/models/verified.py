@@ -7,6 +7,7 @@ from pathlib import Path
 
 from faceedit.errors import WeightsError
 from faceedit.models import manifest
+from faceedit.userfolders import cache_folder
 
 _STAMPS = "verified.json"
 
@@ -39,15 +40,9 @@ def require_verified(known: manifest.WeightSet, folder: Path, files: tuple[Path,
         _write(stamps)
 
 
-def _folder() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("faceedit", appauthor=False)
-
-
 def _read() -> dict[str, list[int | str]]:
     try:
-        stamps = json.loads((_folder() / _STAMPS).read_text(encoding="utf-8"))
+        stamps = json.loads((cache_folder() / _STAMPS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return stamps if isinstance(stamps, dict) else {}
@@ -58,7 +53,7 @@ def _write(stamps: dict[str, list[int | str]]) -> None:
     from faceedit.images import write_atomic
 
     try:
-        _folder().mkdir(parents=True, exist_ok=True)
-        write_atomic(_folder() / _STAMPS, json.dumps(stamps, indent=1).encode(), force=True)
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        write_atomic(cache_folder() / _STAMPS, json.dumps(stamps, indent=1).encode(), force=True)
     except (OSError, OutputError):
         return  # Without a cache folder the file is read again the next time; the check itself was made.

@@ -16,7 +16,7 @@ CONTENT = b"tensors"
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[manifest.WeightSet, Path]:
-    monkeypatch.setattr(verified, "_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(verified, "cache_folder", lambda: tmp_path / "cache")
     path = tmp_path / "model.safetensors"
     path.write_bytes(CONTENT)
     file = manifest.WeightFile("model.safetensors", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -54,5 +54,5 @@ def test_no_cache_folder_means_checking_anew(
     """Breaks when a read-only home stops every edit."""
     known, path = weights
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(verified, "_folder", lambda: tmp_path / "file" / "below")
+    monkeypatch.setattr(verified, "cache_folder", lambda: tmp_path / "file" / "below")
     verified.require_verified(known, path.parent, (path,))

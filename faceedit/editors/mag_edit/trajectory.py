@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faceedit.editors.base import Float3, Trajectory, finite
+from faceedit.editors.base import MAPS, Float3, Trajectory, finite
 from faceedit.models.stable_diffusion import to_model_range
 from faceedit.samplers.ddim import DdimSchedule
 from faceedit.samplers.inversion import Watch, conditional_chain, ddim_chain, null_at, unwatched
 from faceedit.samplers.null_text import null_text
 
 INVERSIONS = ("null-text", "direct", "npi")
-_MAPS = "maps/"
+# Counts up whenever this code would give other numbers, so that none are taken from a disk that older code wrote.
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,22 @@ class MagTrajectory(Trajectory):
         return null_at(self.null, step)
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Tensors by name, attention maps under "maps/", and the rest as text; `from_tensors` takes them back."""
-        tensors = {"pixels": self.pixels, "latents": self.latents, "chain": self.chain, "null": self.null}
-        tensors |= {_MAPS + name: values for name, values in (self.maps or {}).items()}
-        return tensors, {"source": self.source, "inversion": self.inversion}
+        """As in `Trajectory`, with the attention maps under `MAPS`; `from_tensors` takes them back."""
+        tensors, texts = super().to_tensors()
+        tensors |= {"chain": self.chain, "null": self.null}
+        tensors |= {MAPS + name: values for name, values in (self.maps or {}).items()}
+        return tensors, {**texts, "inversion": self.inversion}
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, Tensor], texts: Mapping[str, str], device: torch.device
     ) -> MagTrajectory:
-        """The trajectory that `to_tensors` took apart, with every bit. Attention maps stay where they are.
+        """The trajectory that `to_tensors` took apart, bit by bit, on `device`; attention maps stay where they are.
 
         Raises:
             KeyError: a part is missing.
         """
-        maps = {name.removeprefix(_MAPS): values for name, values in tensors.items() if name.startswith(_MAPS)}
+        maps = {name.removeprefix(MAPS): values for name, values in tensors.items() if name.startswith(MAPS)}
         return cls(
             pixels=tensors["pixels"].to(device),
             latents=tensors["latents"].to(device),
@@ -66,6 +68,22 @@ class MagTrajectory(Trajectory):
             inversion=texts["inversion"],
             maps=maps or None,
         )
+
+
+def trajectory_settings(backbone: Any, schedule: DdimSchedule, inversion: str, guidance: float) -> dict[str, Any]:
+    """What a trajectory depends on besides crop, sentence, weights and device; see `KeepsTrajectories`.
+
+    Args:
+        backbone, schedule, inversion, guidance: as in `invert_portrait`.
+    """
+    return {
+        "format": FORMAT,
+        "inversion": inversion,
+        "timesteps": schedule.timesteps.tolist(),
+        "alpha_bar": schedule.alpha_bar.tolist(),
+        "scaling_factor": backbone.scaling_factor,
+        "guidance": guidance if inversion == "null-text" else None,
+    }
 
 
 def invert_portrait(
