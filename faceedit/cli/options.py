@@ -123,6 +123,29 @@ Trips = Annotated[
 
 Repeats = Annotated[int, _option("--repeats", text="Warm edits measured; the best counts.", min=1, metavar="N")]
 
+# Batches
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A folder, a glob in quotes, or a .jsonl or .csv manifest.")
+]
+BatchFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that -o named.")]
+BatchPrompts = Annotated[
+    list[str] | None, _option("--prompt", text="What to change; repeatable, each one edit.", metavar="TEXT")
+]
+NameTemplate = Annotated[
+    str, _option("--name", text="Name of a result, with fields in braces (docs/batch.md).", metavar="TEMPLATE")
+]
+Root = Annotated[
+    Path | None, _option("--root", text="Folder that a manifest's paths start from; its own without it.", metavar="DIR")
+]
+ShardText = Annotated[
+    str | None, _option("--shard", text="Only part i of N, i from 0; also from Slurm or torchrun.", metavar="i/N")
+]
+Workers = Annotated[str, _option("--workers", text="Processes; auto takes one per GPU.", metavar="N")]
+RetryFailed = Annotated[bool, _option("--retry-failed", text="Try again what failed before.")]
+MergedFile = Annotated[
+    Path | None, _option("--output", "-o", text="File to write; merged.jsonl in DIR without it.", metavar="FILE")
+]
+
 # Shared by all verbs
 Json = Annotated[bool, _option("--json", text="One JSON object per result on stdout.")]
 Quiet = Annotated[bool, _option("--quiet", "-q", text="Only errors on stderr.")]

@@ -22,15 +22,15 @@ class UserMask:
     values: Float2
 
     @classmethod
-    def read(cls, path: Path, size: tuple[int, int], resize: bool = False) -> UserMask:
+    def read(cls, source: Path | bytes, size: tuple[int, int], resize: bool = False) -> UserMask:
         """The mask in a file; see `faceedit.masks.load_mask` for what it accepts and refuses.
 
         Args:
-            path: the file.
+            source: the file, or its encoded bytes.
             size: (height, width) of the picture.
             resize: accept another size than the picture's.
         """
-        values = masks.load_mask(path, size, resize=resize)
+        values = masks.load_mask(source, size, resize=resize)
         return cls(np.round(values * 255).astype(np.float32) / np.float32(255))
 
     def locate(self, portrait: Portrait, edit: EditText) -> Mask:  # noqa: ARG002

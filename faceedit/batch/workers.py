@@ -1,0 +1,161 @@
+"""Several processes for one batch: one per GPU, or several on a CPU with its threads divided among them.
+
+A worker is a shard of the shard that was asked for, so what it does depends on no other worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from faceedit.batch.plan import Plan
+from faceedit.batch.ready import Options
+from faceedit.batch.runner import Outcome, run_shard
+from faceedit.batch.shards import Shard
+from faceedit.batch.stopping import Stop, stop_on_signals
+from faceedit.errors import FaceEditError, UsageError
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last word of a worker: the error that ended it, or `None`."""
+
+    error: FaceEditError | None
+
+
+def worker_count(text: str, device: str) -> int:
+    """How many workers "auto" or a number means for a device ("auto", "cpu", "cuda", "mps").
+
+    Raises:
+        UsageError: no number, or workers on one named GPU.
+    """
+    gpus = gpu_names() if device in ("auto", "cuda") else ()
+    if text == "auto":
+        return max(1, len(gpus))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 256):
+        raise UsageError(f"--workers {text}: neither auto nor a number from 1 to 256", "e.g. --workers auto")
+    if int(text) > 1 and ":" in device:
+        raise UsageError(
+            f"--workers {text} on --device {device}: they would share one GPU",
+            "leave the number out of --device, or use one worker",
+        )
+    return int(text)
+
+
+def gpu_names() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple(named[:count]) if named else tuple(str(index) for index in range(count))
+
+
+def run_workers(
+    plan: Plan, shard: Shard, options: Options, count: int, stop: Stop, gpus: Sequence[str]
+) -> Iterator[Outcome]:
+    """Work through one shard with `count` processes; yields what became of each item, in the order of completion.
+
+    Args:
+        plan: all items.
+        shard: the part that the workers share.
+        options: of the run.
+        count: of processes.
+        stop: is handed on to them.
+        gpus: names for CUDA_VISIBLE_DEVICES, dealt out in turns; without any, the CPU's threads are divided.
+
+    Raises:
+        FaceEditError: what ended a worker; the others are stopped first.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers: list[Any] = []
+    pipes: dict[Connection, Any] = {}
+    for number, part in enumerate(shard.split(count)):
+        near, far = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(far, plan, part, options), name=f"faceedit-{part}")
+        with _environment(number, count, gpus):
+            worker.start()
+        far.close()
+        workers.append(worker)
+        pipes[near] = worker
+    failure: FaceEditError | None = None
+    told = False
+    while pipes:
+        for pipe in wait(list(pipes), timeout=0.2):
+            assert isinstance(pipe, Connection)
+            try:
+                said = pipe.recv()
+            except EOFError:
+                worker = pipes.pop(pipe)
+                worker.join()
+                said = Ended(FaceEditError(f"a worker died (exit {worker.exitcode})", "start the same command again"))
+            if isinstance(said, Outcome):
+                yield said
+                continue
+            pipes.pop(pipe, None)
+            failure = failure or said.error
+        if (stop.asked or failure is not None) and not told:
+            told = True
+            for worker in workers:
+                if worker.is_alive():
+                    os.kill(worker.pid, signal.SIGINT if stop.drop else signal.SIGTERM)
+    for worker in workers:
+        worker.join()
+    if failure is not None:
+        raise failure
+
+
+def _work(pipe: Connection, plan: Plan, shard: Shard, options: Options) -> None:
+    _die_with_parent()
+    error: FaceEditError | None = None
+    with stop_on_signals() as stop:
+        try:
+            for outcome in run_shard(plan, shard, options, stop):
+                pipe.send(outcome)
+        except FaceEditError as failure:
+            error = failure
+        except KeyboardInterrupt:
+            os._exit(130)
+        pipe.send(Ended(error))
+
+
+def _die_with_parent() -> None:
+    """A worker whose parent was killed ends at once: it would go on unseen and hold its journal."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="faceedit-parent", daemon=True).start()
+
+
+@contextmanager
+def _environment(number: int, count: int, gpus: Sequence[str]) -> Iterator[None]:
+    """What a worker's libraries read when they are imported: its GPU, or its share of the threads."""
+    own = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else _threads(count)
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+def _threads(count: int) -> dict[str, str]:
+    return {name: str(max(1, int(os.environ.get(name) or os.cpu_count() or 1) // count)) for name in _THREAD_VARIABLES}
