@@ -20,6 +20,7 @@ from faceedit.recipe_schema import Recipe
 from faceedit.record import make_record, weights_hashes
 from faceedit.regions import region_name
 from faceedit.request import AttributePhrase, EditText, Float2, Mask, Picture, Portrait, Request, Result
+from faceedit.trajectories import TrajectoryCache, trajectory_of
 from faceedit.wordings import for_vocabulary
 
 if TYPE_CHECKING:
@@ -155,15 +156,25 @@ def require_change(result: Result) -> Result:
     return result
 
 
-def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progress: Progress | None = None) -> Result:
-    """Steps 5 and 6 of the walk: invert and edit, paste back. The editor decides nothing about the rest."""
+def edit_prepared(
+    prepared: Prepared,
+    request: Request,
+    *,
+    editor: Editor,
+    progress: Progress | None = None,
+    cache: TrajectoryCache | None = None,
+) -> Result:
+    """Steps 5 and 6 of the walk: invert and edit, paste back. The editor decides nothing about the rest.
+
+    With a `cache` an editor that offers it takes the inverted picture from there; without one it inverts every time.
+    """
     import torch
 
     recipe, portrait = prepared.recipe, prepared.portrait
     # 5. invert and edit
     pixels = np.asarray(faces.crop_pixels(portrait, editor.size), dtype=np.float32) / np.float32(255)
     crop_mask = faces.crop_mask(prepared.mask.values, portrait, editor.size)
-    trajectory = editor.invert(pixels, prepared.text.source)
+    trajectory, notes = trajectory_of(editor, pixels, prepared.text.source, recipe, cache)
     generator = torch.Generator().manual_seed(request.seed)
     latents = trajectory.latents
     for step in editor.edit(trajectory, prepared.text, crop_mask, generator):
@@ -178,7 +189,7 @@ def edit_prepared(prepared: Prepared, request: Request, *, editor: Editor, progr
     side = portrait.crop[2] - portrait.crop[0]
     soft = masks.feather(prepared.mask.values, recipe.paste.feather * side)
     rgb = faces.paste_back(prepared.picture.rgb, portrait, edited, soft, mode, reconstructed)
-    warnings = prepared.warnings
+    warnings = (*prepared.warnings, *notes)
     changed = np.abs(rgb.astype(np.int16) - prepared.picture.rgb)[soft > 0].mean()
     if changed < 0.5:
         warnings = (*warnings, "hardly anything changed; try --strength 1, another seed or a larger mask")

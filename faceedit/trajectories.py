@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceedit.recipe_schema import CacheOptions
+from faceedit.recipe_schema import CacheOptions, Recipe
 from faceedit.userfolders import cache_folder
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TrajectoryCache:
 
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get("faceedit", "{}"))
                 # Out of the file's mapped pages: they could change under a reader that has checked them.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -147,7 +147,7 @@ def open_cache(options: CacheOptions) -> TrajectoryCache:
 
 
 def trajectory_of(
-    editor: Editor, pixels: NDArray[np.float32], source: str, origin: Mapping[str, Any], cache: TrajectoryCache | None
+    editor: Editor, pixels: NDArray[np.float32], source: str, recipe: Recipe, cache: TrajectoryCache | None
 ) -> tuple[Trajectory, tuple[str, ...]]:
     """`editor.invert(pixels, source)`, or the same bits from the cache; and sentences for the user.
 
@@ -155,14 +155,14 @@ def trajectory_of(
         editor: asks for the cache by being a `KeepsTrajectories`.
         pixels: float32 [S, S, 3] in [0, 1].
         source: sentence that describes them.
-        origin: weights, device and versions that the numbers come from, as JSON values.
+        recipe: the editor's.
         cache: `None` for none.
     """
     from faceedit.editors.base import KeepsTrajectories
 
     if cache is None or cache.limit == 0 or not isinstance(editor, KeepsTrajectories):
         return editor.invert(pixels, source), ()
-    key = trajectory_key(pixels, source, {**origin, "settings": editor.trajectory_settings()})
+    key = trajectory_key(pixels, source, {**_origin(recipe), "settings": editor.trajectory_settings()})
     notes = []
     try:
         kept = cache.read(key)
@@ -184,6 +184,25 @@ def trajectory_key(pixels: NDArray[np.float32], source: str, facts: Mapping[str,
     return hashlib.sha256(text.encode() + b"\0" + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
+def _origin(recipe: Recipe) -> dict[str, Any]:
+    """Weights, machine and versions: whatever else decides the bits of a prediction."""
+    import torch
+
+    from faceedit.models.plan import device_plan
+    from faceedit.record import package_version, weights_hashes
+
+    plan = device_plan(recipe.device)
+    on_gpu = plan.device.type == "cuda"
+    return {
+        "weights": weights_hashes(recipe.weights) or {"random": recipe.weights.seed},
+        "device": torch.cuda.get_device_name(plan.device) if on_gpu else f"{plan.device} {torch.get_num_threads()}",
+        "dtype": str(plan.dtype),
+        "attention": plan.attention,
+        "quantization": plan.quantization,
+        "versions": {name: package_version(name) for name in ("torch", "diffusers", "transformers")},
+    }
+
+
 def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
     """Over names, types, shapes and bytes, in the order of the names."""
     import torch
@@ -191,7 +210,7 @@ def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
     found = hashlib.sha256(json.dumps(dict(texts), sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -10,6 +10,7 @@ from faceedit.memory_pressure import is_out_of_memory, release, step_down, stopp
 from faceedit.recipe_schema import Recipe
 from faceedit.request import Request, Result
 from faceedit.run import Prepared, Progress, edit_prepared, load_editor
+from faceedit.trajectories import open_cache
 
 if TYPE_CHECKING:
     from faceedit.editors.base import Editor
@@ -46,8 +47,11 @@ class Warm:
         Raises:
             OutOfMemoryError: it ran out there too, or no step is left.
         """
+        cache = open_cache(prepared.recipe.cache)
         return self._with_less_memory(
-            lambda: edit_prepared(self._leaner(prepared), request, editor=self._loaded(), progress=progress)
+            lambda: edit_prepared(
+                self._leaner(prepared), request, editor=self._loaded(), progress=progress, cache=cache
+            )
         )
 
     def _with_less_memory(self, work: Callable[[], T]) -> T:
