@@ -36,11 +36,17 @@ class Components:
     text_encoder_2: Any = None
     tokenizer_2: Any = None
     vision: Any = None
+    reference_net: Any = None
+    adapter: Any = None
     image_processor: ImageStatistics | None = None
     scheduler: Any = None
 
 
-MODELS = ("vae", "unet", "transformer", "text_encoder", "text_encoder_2", "vision")
+MODELS = ("vae", "unet", "transformer", "text_encoder", "text_encoder_2", "vision", "reference_net", "adapter")
+# What CA-Edit adds to a backbone; no other editor looks at it.
+CONDITION_PARTS = ("reference_net", "adapter")
+# Stands for the class of an adapter that is a single published file, which names none.
+IP_ADAPTER = "IP-Adapter"
 TOKENIZERS = ("tokenizer", "tokenizer_2")
 PARTS = (*MODELS, *TOKENIZERS, "image_processor", "scheduler")
 
@@ -70,6 +76,11 @@ ALLOWED: dict[str, dict[str, tuple[str, str]]] = {
     "tokenizer": _TOKENIZER,
     "tokenizer_2": _TOKENIZER,
     "vision": {"CLIPVisionModelWithProjection": ("transformers", "CLIPVisionModelWithProjection")},
+    "reference_net": {
+        "ReferenceNet": ("faceedit.models.reference_net", "ReferenceNet"),
+        "BrushNetModel": ("faceedit.models.reference_net", "ReferenceNet"),
+    },
+    "adapter": {"ConditionAdapter": ("faceedit.models.condition_adapter", "ConditionAdapter")},
     "scheduler": {
         "DDIMScheduler": _DDIM,
         "PNDMScheduler": _DDIM,

@@ -10,6 +10,7 @@ from typing import Any
 
 from faceedit.errors import WeightsError
 from faceedit.models.components import (
+    IP_ADAPTER,
     MODELS,
     PARTS,
     PUBLISHED_NAMES,
@@ -18,6 +19,7 @@ from faceedit.models.components import (
     ImageStatistics,
     component_class,
 )
+from faceedit.models.conditions import published_adapter, require_fit
 from faceedit.models.jsonfile import read_config
 from faceedit.models.keys import kept_in_fp32, renamer
 from faceedit.models.places import weights_folder
@@ -27,13 +29,16 @@ from faceedit.models.tensors import load_into, weight_files
 from faceedit.recipe_schema import Weights
 
 
-def load_components(weights: Weights, plan: DevicePlan, parts: Sequence[str] | None = None) -> Components:
+def load_components(
+    weights: Weights, plan: DevicePlan, parts: Sequence[str] | None = None, skip: Sequence[str] = ()
+) -> Components:
     """Build the components that a recipe's weights section names. Nothing is downloaded.
 
     Args:
         weights: the recipe's section.
         plan: from `device_plan`.
         parts: which parts ("vae", "unet", ...); `None` for all that are there.
+        skip: parts that are left out even where they are there.
 
     Returns:
         Components in eval mode with no gradients; parts that were not asked for or are not there are `None`.
@@ -46,7 +51,7 @@ def load_components(weights: Weights, plan: DevicePlan, parts: Sequence[str] | N
         from faceedit.models.random import random_components
 
         tiny = random_components(weights.seed)
-        built = {part: getattr(tiny, part) for part in PARTS if parts is None or part in parts}
+        built = {part: getattr(tiny, part) for part in PARTS if (parts is None or part in parts) and part not in skip}
         for part, dtype in ((part, plan.dtype_of(part)) for part in MODELS):
             if built.get(part) is not None and built[part].dtype != dtype:
                 built[part] = built[part].to(dtype)
@@ -56,9 +61,11 @@ def load_components(weights: Weights, plan: DevicePlan, parts: Sequence[str] | N
         if "vision" not in classes:
             # Published pipelines also name a preprocessor for their safety checker; nothing here would read it.
             classes.pop("image_processor", None)
-        wanted = [part for part in PARTS if part in (classes if parts is None else parts)]
+        wanted = [part for part in PARTS if part in (classes if parts is None else parts) and part not in skip]
         built = {part: _part(part, folder, classes, weights, plan) for part in wanted}
-    return place(Components(device=plan.device, **built), plan)
+    components = Components(device=plan.device, **built)
+    require_fit(components)
+    return place(components, plan)
 
 
 def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, str]]:
@@ -73,7 +80,8 @@ def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, 
         if part not in PARTS:
             raise WeightsError(f"weights.folders: there is no part {part!r}", f"the parts are: {', '.join(PARTS)}")
         path = Path(place_).expanduser()
-        found[part] = (path, _class_of(path, part, found))
+        single = part == "adapter" and path.is_file()
+        found[part] = (path, IP_ADAPTER if single else _class_of(path, part, found))
     return found
 
 
@@ -94,6 +102,8 @@ def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weight
     folder, class_name = classes[part]
     if part == "image_processor":
         return _statistics(folder)
+    if class_name == IP_ADAPTER:
+        return _ip_adapter(folder, classes, plan)
     kind = component_class(part, class_name)
     if part in TOKENIZERS:
         return _tokenizer(kind, folder)
@@ -114,6 +124,17 @@ def _part(part: str, root: Path, classes: Mapping[str, tuple[Path, str]], weight
         dtype_of=kept_in_fp32(module, plan.dtype_of(part)),
     )
     return module.eval().requires_grad_(False)
+
+
+def _ip_adapter(file: Path, classes: Mapping[str, tuple[Path, str]], plan: DevicePlan) -> Any:
+    if "vision" not in classes:
+        raise WeightsError(
+            f"{file} needs the vision encoder that it was trained with", "set weights.folders.vision to its folder"
+        )
+    unet, class_name = classes["unet"]
+    empty = empty_module(component_class("unet", class_name), read_config(unet / "config.json"), unet)
+    vision = read_config(classes["vision"][0] / "config.json")
+    return published_adapter(file, empty, vision, plan.dtype_of("adapter"))
 
 
 def build_scheduler(kind: Any, config: Mapping[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from faceedit.errors import FaceEditError, WeightsError
 from faceedit.models.components import Components, ImageStatistics, component_class
+from faceedit.models.conditions import require_fit
 from faceedit.models.jsonfile import read_config
 from faceedit.models.loader import build_scheduler, empty_module
 from faceedit.models.manifest import digest
@@ -34,6 +35,11 @@ _EXPORTS = {
     "text_encoder": ("clip/export/text_encoder", "CLIPTextModelWithProjection"),
     "vision": ("clip/export/image_encoder", "CLIPVisionModelWithProjection"),
 }
+# Parts of editors that a set may lack.
+_OPTIONAL = {
+    "reference_net": ("ca2/export/reference_net", "ReferenceNet"),
+    "adapter": ("ca2/export/adapter", "ConditionAdapter"),
+}
 _TOKENIZER, _PROCESSOR, _JUDGE = "clip/export/tokenizer", "clip/export/feature_extractor", "judge/export"
 _NOT_HASHED = {"MODEL_LICENSES.md"}
 
@@ -42,7 +48,7 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
     """Write the trained parts as one set, and its hashes into the manifest.
 
     Args:
-        runs: folder of finished trainings (`vae`, `clip`, `unet`, `judge`).
+        runs: folder of finished trainings (`vae`, `clip`, `unet`, `judge`; `ca2` where there is one).
         target: the set's folder; its name is the set's id in the manifest. Files there are replaced.
         manifest: `weights.toml`, with an entry of that id.
         dtype: precision that is stored.
@@ -54,7 +60,8 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
         WeightsError: a part is missing or does not fit its configuration, or a number does not fit into `dtype`.
     """
     parts: dict[str, Any] = {}
-    for part, (place, class_name) in _EXPORTS.items():
+    optional = {part: entry for part, entry in _OPTIONAL.items() if (runs / entry[0]).is_dir()}
+    for part, (place, class_name) in (_EXPORTS | optional).items():
         folder = runs / place
         module = empty_module(component_class(part, class_name), read_config(folder / "config.json"), folder)
         load_into(module, weight_files(folder), part)
@@ -65,6 +72,7 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
     components = Components(
         torch.device("cpu"), tokenizer=tokenizer, image_processor=processor, scheduler=_scheduler(runs), **parts
     )
+    require_fit(components)
     save_components(components, target, dtype)
     _pack_judge(runs / _JUDGE, target / "judge", dtype)
     return write_hashes(manifest, target)

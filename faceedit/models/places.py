@@ -37,8 +37,9 @@ def weights_folder(weights: Weights) -> Path:
     # An interrupted download leaves a snapshot with a part of its files; better known before anything is loaded.
     files = _files_in(_parts_in(folder), weights.variant)
     known = manifest.by_repository(weights.repository)
-    if known is not None and folder.name == known.revision:
-        _require_sizes(known, folder)
+    if known is not None:
+        if folder.name == known.revision:
+            _require_sizes(known, folder)
         require_verified(known, folder, tuple(files.values()))
     return folder
 
@@ -66,14 +67,20 @@ def _parts_in(folder: Path) -> dict[str, Path]:
 
 
 def _files_in(parts: Mapping[str, Path], variant: str) -> dict[str, Path]:
-    found = {part: weight_files(folder, variant) for part, folder in sorted(parts.items())}
+    # An adapter may be a single file; every other part is a folder.
+    found = {
+        part: (place,) if place.is_file() else weight_files(place, variant) for part, place in sorted(parts.items())
+    }
     return {f"{part}/{file.name}": file for part, files in found.items() for file in files}
 
 
 def _require_sizes(known: manifest.WeightSet, folder: Path) -> None:
     state = manifest.check_folder(known, folder, hashes=False)
     if state.state == manifest.DAMAGED:
-        raise WeightsError(f"{known.repository} is damaged: {state.problems[-1]}", "fetch it again")
+        raise WeightsError(
+            f"{known.repository} is damaged: {state.problems[-1]}",
+            f"fetch it again: faceedit weights rm {known.id}, then faceedit weights pull {known.id}",
+        )
 
 
 def hub_folder(repository: str, revision: str = "") -> Path:
@@ -104,7 +111,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     except (LocalEntryNotFoundError, OSError) as error:
         raise WeightsError(
             f"{repository} is not in the Hugging Face cache",
-            "docs/weights.md says how to fetch it; -r mini/inpaint runs on the bundled models",
+            f"faceedit weights pull {known.id if known else 'NAME'}; -r mini/inpaint runs on the bundled models",
         ) from error
     if not (folder / "model_index.json").is_file():
         raise WeightsError(f"{folder} is incomplete: no model_index.json", "fetch the weights again")

@@ -36,6 +36,8 @@ def _byte_symbols() -> list[str]:
 def random_components(seed: int = 0, channels: int = 4) -> Components:
     """Tiny SD 1.x components on the CPU in fp32: VAE of factor 4, UNet with cross-attention at 16x16 for 64 px.
 
+    Their reference net and adapter have no zero left in them, so that all they do shows in the result.
+
     Args:
         seed: of all weights.
         channels: input channels of the UNet; 9 for an inpainting UNet.
@@ -81,6 +83,7 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
                 CLIPVisionConfig(**small, image_size=32, patch_size=8, projection_dim=TEXT_WIDTH)
             ),
         }
+        parts |= _conditions(parts["unet"])
     for module in parts.values():
         module.eval().requires_grad_(False)
     scheduler = DDIMScheduler(
@@ -99,6 +102,18 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
         scheduler=scheduler,
         **parts,
     )
+
+
+def _conditions(unet: Any) -> dict[str, Any]:
+    from faceedit.models.condition_adapter import ConditionAdapter
+    from faceedit.models.reference_net import ReferenceNet
+
+    net = ReferenceNet.from_unet(unet)
+    adapter = ConditionAdapter.from_net(net, image_dim=TEXT_WIDTH, pooled_dim=TEXT_WIDTH)
+    for parameter in (*net.parameters(), *adapter.parameters()):
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return {"reference_net": net, "adapter": adapter}
 
 
 @contextlib.contextmanager

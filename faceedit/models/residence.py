@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,9 +12,16 @@ from faceedit.errors import UsageError
 from faceedit.models.components import MODELS, Components
 from faceedit.models.plan import DevicePlan, memory_preset
 
-# The order in which an edit runs its models. Each one sends the one before it off the device, so that the largest text
-# encoder is gone when the denoiser comes.
-_RUNNING_ORDER = ("vision", "text_encoder", "text_encoder_2", "unet", "transformer", "vae")
+# The order in which an edit runs its models. Each group sends the one before it off the device, so that the largest
+# text encoder is gone when the denoiser comes. UNet and reference net run in turn at every step and stay together.
+_RUNNING_ORDER = (
+    ("vision",),
+    ("text_encoder",),
+    ("text_encoder_2",),
+    ("unet", "reference_net"),
+    ("transformer",),
+    ("vae",),
+)
 
 
 def place(components: Components, plan: DevicePlan) -> Components:
@@ -34,30 +42,41 @@ def place(components: Components, plan: DevicePlan) -> Components:
             if part not in quantized:
                 module.to(plan.device)
     elif preset == "low":
-        from accelerate import cpu_offload_with_hook
-
-        hook = None
-        for part in _RUNNING_ORDER:
-            if part in modules and part not in quantized:
-                _, hook = cpu_offload_with_hook(modules[part], plan.device, prev_module_hook=hook)
+        _one_at_a_time(modules, plan, quantized)
     else:
         from diffusers.hooks import apply_group_offloading
 
         for part, module in modules.items():
-            if part not in quantized:
+            if part not in quantized and part != "adapter":
                 apply_group_offloading(
                     module, onload_device=plan.device, offload_device=torch.device("cpu"), offload_type="leaf_level"
                 )
+    if "adapter" in modules:
+        # Its layers are called one by one from within another model, and it is small.
+        modules["adapter"].to(plan.device)
     return components
+
+
+def _one_at_a_time(modules: dict[str, Any], plan: DevicePlan, quantized: Collection[str]) -> None:
+    from accelerate import cpu_offload_with_hook
+    from accelerate.hooks import UserCpuOffloadHook
+
+    hook = None
+    for group in _RUNNING_ORDER:
+        here = [modules[part] for part in group if part in modules and part not in quantized]
+        hooks = [cpu_offload_with_hook(module, plan.device, prev_module_hook=hook)[1] for module in here]
+        if hooks:
+            hook = hooks[0] if len(hooks) == 1 else UserCpuOffloadHook(nn.ModuleList(here), hooks[0].hook)
 
 
 def _preset(plan: DevicePlan, modules: dict[str, nn.Module]) -> str:
     if plan.device.type != "cuda":
         # Apple's devices share the machine's memory: moving modules out of it frees nothing.
         return "full"
-    sizes = [sum(p.numel() * p.element_size() for p in module.parameters()) for module in modules.values()]
+    sizes = {part: sum(p.numel() * p.element_size() for p in module.parameters()) for part, module in modules.items()}
+    largest = max(sum(sizes.get(part, 0) for part in group) for group in _RUNNING_ORDER)
     free, _ = torch.cuda.mem_get_info(plan.device)
-    return memory_preset(plan.memory, sum(sizes), max(sizes, default=0), free)
+    return memory_preset(plan.memory, sum(sizes.values()), largest, free)
 
 
 def _set_attention(denoiser: Any, backend: str) -> None:

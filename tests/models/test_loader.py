@@ -28,7 +28,7 @@ from faceedit.recipe import load_recipe
 from faceedit.recipe_schema import DeviceOptions, Weights
 
 Local = Callable[[Path], Weights]
-MODULES = ("vae", "unet", "text_encoder", "vision")
+MODULES = ("vae", "unet", "text_encoder", "vision", "reference_net", "adapter")
 
 
 def assert_same_weights(one: Any, other: Any) -> None:
@@ -297,6 +297,8 @@ def test_only_files_that_are_read_count(saved: Path, tmp_path: Path, local: Loca
     """Breaks when other forms of the weights in a snapshot count as memory, or a replaced part's hash is lost."""
     plain = weight_paths(local(saved))
     assert set(plain) == {
+        "adapter/diffusion_pytorch_model.safetensors",
+        "reference_net/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
         "unet/diffusion_pytorch_model.safetensors",
         "vae/diffusion_pytorch_model.safetensors",
