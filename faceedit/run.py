@@ -121,11 +121,12 @@ def load_editor(recipe: Recipe) -> Editor:
     Raises:
         WeightsError: weights are missing or damaged.
     """
-    from faceedit.editors.base import build_editor
+    from faceedit.editors.base import build_editor, unused_parts
     from faceedit.models.loader import load_components
     from faceedit.models.plan import device_plan
 
-    return build_editor(recipe, load_components(recipe.weights, device_plan(recipe.device)))
+    components = load_components(recipe.weights, device_plan(recipe.device), skip=unused_parts(recipe))
+    return build_editor(recipe, components)
 
 
 def edit(request: Request, *, progress: Progress | None = None, editor: Editor | None = None) -> Result:

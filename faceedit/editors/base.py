@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.errors import NumericError, UsageError
+from faceedit.models.components import CONDITION_PARTS
 from faceedit.request import EditText
 
 Float3 = NDArray[np.float32]
@@ -98,6 +99,11 @@ class KeepsTrajectories(Protocol):
         Raises:
             KeyError: another part is missing.
         """
+
+
+def unused_parts(recipe: Any) -> tuple[str, ...]:
+    """Parts of the weights that the recipe's editor never looks at and that need not be loaded for it."""
+    return () if recipe.editor == "ca-edit" else CONDITION_PARTS
 
 
 def build_editor(recipe: Any, components: Any) -> Editor:
