@@ -58,11 +58,11 @@ def check_free(plan: Plan, items: Sequence[Item], options: Options, history: His
     """
     if options.force:
         return
-    known = {record.output for record in history.results.values()}
+    own = {record.output for record in history.results.values()}
     taken = [
         str(item.output)
         for item in items
-        if str(item.output) not in known and os.path.lexists(plan.folder / item.output)
+        if str(item.output) not in own and os.path.lexists(plan.folder / item.output)
     ]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
@@ -105,7 +105,7 @@ def make_ready(item: Item, folder: Path, history: History, options: Options, pre
         before = history.latest.get(item.id)
         if key is None and before is not None and _stays_failed(before, None, options):
             return Ready(item, FAILED_BEFORE, record=before)
-        return Ready(item, TO_DO, key, error=known(error, item))
+        return Ready(item, TO_DO, key, error=known(error))
 
 
 def _bytes_of(source: Path | bytes) -> bytes:
@@ -159,14 +159,13 @@ def _stays_failed(record: ItemRecord, key: str | None, options: Options) -> bool
     )
 
 
-def known(error: Exception, item: Item) -> FaceEditError:
-    """The error as the user meets it; one that nobody foresaw is the item's own misfortune and stops nothing."""
+def known(error: Exception) -> FaceEditError:
+    """The error as the user meets it; what nobody foresaw is the item's own misfortune and stops nothing."""
     if isinstance(error, FaceEditError):
         return error
     if is_out_of_memory(error):
         return stopped("cpu")
     first_line = (str(error).splitlines() or [""])[0]
     return FaceEditError(
-        f"unexpected {type(error).__name__}: {first_line}",
-        f"see what faceedit edit --debug says about {plain(item.name)}",
+        f"unexpected {type(error).__name__}: {first_line}", "see what faceedit edit --debug says of it"
     )

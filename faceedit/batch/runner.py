@@ -19,11 +19,14 @@ from faceedit.batch.ready import TO_DO, Options, Ready, known, make_ready
 from faceedit.batch.safe_path import inside
 from faceedit.batch.shards import Shard
 from faceedit.batch.stopping import DroppedError, Stop
-from faceedit.batch.warm import WarmEditor, device_name
 from faceedit.decode import plain
 from faceedit.errors import FaceEditError, OutOfMemoryError, OutputError, WeightsError
 from faceedit.images import format_of, write_atomic
+from faceedit.memory_pressure import release
 from faceedit.provenance import encode_result
+from faceedit.recipe_schema import Recipe
+from faceedit.run import require_change
+from faceedit.warm import Warm
 
 _SPARE = 1 << 20
 
@@ -41,6 +44,23 @@ class DiskFullError(OutputError):
     """No further result can be written; the batch ends instead of editing for nothing."""
 
 
+class Editors:
+    """The editor of the recipe in hand, kept warm; that of the recipe before it is let go."""
+
+    def __init__(self) -> None:
+        self._recipe: Recipe | None = None
+        self._warm: Warm | None = None
+
+    def of(self, recipe: Recipe) -> Warm:
+        """The editor of `recipe`, loaded."""
+        if self._warm is None or recipe != self._recipe:
+            self._warm = None
+            release()
+            self._recipe, self._warm = recipe, Warm(recipe)
+            self._warm.load()
+        return self._warm
+
+
 def run_shard(plan: Plan, shard: Shard, options: Options, stop: Stop) -> Iterator[Outcome]:
     """Work through the items of one shard; yields what became of each.
 
@@ -49,7 +69,7 @@ def run_shard(plan: Plan, shard: Shard, options: Options, stop: Stop) -> Iterato
     Raises:
         OutputError: the folder cannot be written, its disk is full, or another process works on the shard.
         WeightsError: the models cannot be loaded.
-        OutOfMemoryError: as `WarmEditor.edit`.
+        OutOfMemoryError: as `faceedit.warm.Warm.edit`.
     """
     items = [item for item in plan.items if shard.holds(item.id)]
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -65,12 +85,12 @@ def run_shard(plan: Plan, shard: Shard, options: Options, stop: Stop) -> Iterato
             }
         )
         history = read_history(plan.folder)
-        editor = WarmEditor()
+        editors = Editors()
         for ready in ahead(lambda item: make_ready(item, plan.folder, history, options), items):
             if stop.asked:
                 return
             try:
-                outcome = _finish(ready, plan.folder, journal, editor, options, stop)
+                outcome = _finish(ready, plan.folder, journal, editors, options, stop)
             except DroppedError:
                 return
             yield outcome
@@ -78,7 +98,7 @@ def run_shard(plan: Plan, shard: Shard, options: Options, stop: Stop) -> Iterato
                 return
 
 
-def _finish(ready: Ready, folder: Path, journal: Journal, editor: WarmEditor, options: Options, stop: Stop) -> Outcome:
+def _finish(ready: Ready, folder: Path, journal: Journal, editors: Editors, options: Options, stop: Stop) -> Outcome:
     """Edit what is to be edited, write it and record it."""
     item = ready.item
     if ready.state != TO_DO:
@@ -90,12 +110,13 @@ def _finish(ready: Ready, folder: Path, journal: Journal, editor: WarmEditor, op
         return Outcome(item, ready.state, record)
     record, failure = new_record(item, ready.key), ready.error
     if failure is None:
+        editor = editors.of(item.recipe)  # what stops models from loading would stop every item: it ends the batch
         try:
             record = _make(ready, record, folder, journal, editor, options, stop)
         except (WeightsError, OutOfMemoryError, DiskFullError, DroppedError):
             raise
         except Exception as error:
-            failure = known(error, item)
+            failure = known(error)
     if failure is not None:
         record = replace(record, status=FAILED, error=error_values(failure), finished=_now())
     journal.append(record.document())
@@ -103,11 +124,11 @@ def _finish(ready: Ready, folder: Path, journal: Journal, editor: WarmEditor, op
 
 
 def _make(
-    ready: Ready, record: ItemRecord, folder: Path, journal: Journal, editor: WarmEditor, options: Options, stop: Stop
+    ready: Ready, record: ItemRecord, folder: Path, journal: Journal, editor: Warm, options: Options, stop: Stop
 ) -> ItemRecord:
     assert ready.prepared is not None and ready.request is not None
     start = time.perf_counter()
-    result = editor.edit(ready.prepared, ready.request, lambda _step: stop.check())
+    result = require_change(editor.edit(ready.prepared, ready.request, lambda _step: stop.check()))
     target = folder / ready.item.output
     data = encode_result(result, format_of(target), metadata=options.metadata)
     stop.check()
@@ -121,14 +142,21 @@ def _make(
         warnings=result.warnings,
         finished=_now(),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     if not inside(folder, target.parent):
         raise OutputError(f"{plain(target.parent)} leads out of the output folder", "remove the link")
+    target.parent.mkdir(parents=True, exist_ok=True)
     _require_space(folder, len(data))
     # The record comes first: whoever finds the file after a kill knows by its hash that it is whole and whose it is.
     journal.append(made.document())
     write_atomic(target, data, force=options.force or ready.replaces)
     return replace(made, status=OK, finished=_now())
+
+
+def device_name(recipe: Recipe) -> str:
+    """The device that a recipe's models run on: "cpu", "cuda:0", "mps"."""
+    from faceedit.models.plan import device_plan
+
+    return str(device_plan(recipe.device).device)
 
 
 def new_record(item: Item, key: str | None) -> ItemRecord:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.context import SpawnProcess
 
 from faceedit.batch.plan import Plan
-from faceedit.batch.ready import Options
+from faceedit.batch.ready import Options, known
 from faceedit.batch.runner import Outcome, run_shard
 from faceedit.batch.shards import Shard
-from faceedit.batch.stopping import Stop, stop_on_signals
+from faceedit.batch.stopping import Flag, Stop, stop_on_signals
 from faceedit.errors import FaceEditError, UsageError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
@@ -77,54 +76,60 @@ def run_workers(
         FaceEditError: what ended a worker; the others are stopped first.
     """
     context = multiprocessing.get_context("spawn")
-    workers: list[Any] = []
-    pipes: dict[Connection, Any] = {}
+    # Flags and not signals: Ctrl-C reaches every process of the terminal, and a second one means something else.
+    end, drop = context.Event(), context.Event()
+    pipes: dict[Connection, SpawnProcess] = {}
     for number, part in enumerate(shard.split(count)):
         near, far = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(far, plan, part, options), name=f"faceedit-{part}")
+        worker = context.Process(target=_work, args=(far, plan, part, options, end, drop), name=f"shard {part}")
         with _environment(number, count, gpus):
             worker.start()
         far.close()
-        workers.append(worker)
         pipes[near] = worker
+    workers = list(pipes.values())
     failure: FaceEditError | None = None
-    told = False
-    while pipes:
-        for pipe in wait(list(pipes), timeout=0.2):
-            assert isinstance(pipe, Connection)
-            try:
-                said = pipe.recv()
-            except EOFError:
-                worker = pipes.pop(pipe)
-                worker.join()
-                said = Ended(FaceEditError(f"a worker died (exit {worker.exitcode})", "start the same command again"))
-            if isinstance(said, Outcome):
-                yield said
-                continue
-            pipes.pop(pipe, None)
-            failure = failure or said.error
-        if (stop.asked or failure is not None) and not told:
-            told = True
-            for worker in workers:
-                if worker.is_alive():
-                    os.kill(worker.pid, signal.SIGINT if stop.drop else signal.SIGTERM)
-    for worker in workers:
-        worker.join()
+    try:
+        while pipes:
+            for pipe in wait(list(pipes), timeout=0.2):
+                assert isinstance(pipe, Connection)
+                said = _said(pipe, pipes[pipe])
+                if isinstance(said, Outcome):
+                    yield said
+                    continue
+                del pipes[pipe]
+                failure = failure or said.error
+            if stop.drop.is_set():
+                drop.set()
+            if stop.asked or failure is not None:
+                end.set()
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            worker.kill()
     if failure is not None:
         raise failure
 
 
-def _work(pipe: Connection, plan: Plan, shard: Shard, options: Options) -> None:
+def _said(pipe: Connection, worker: SpawnProcess) -> Outcome | Ended:
+    try:
+        said: Outcome | Ended = pipe.recv()
+    except EOFError:
+        worker.join()
+        return Ended(FaceEditError(f"a worker died (exit {worker.exitcode})", "start the same command again"))
+    return said
+
+
+def _work(pipe: Connection, plan: Plan, shard: Shard, options: Options, end: Flag, drop: Flag) -> None:
+    """What a worker does: its shard, told item by item, and a last word."""
     _die_with_parent()
     error: FaceEditError | None = None
-    with stop_on_signals() as stop:
+    with stop_on_signals(Stop(end, drop), worker=True) as stop:
         try:
             for outcome in run_shard(plan, shard, options, stop):
                 pipe.send(outcome)
-        except FaceEditError as failure:
-            error = failure
-        except KeyboardInterrupt:
-            os._exit(130)
+        except Exception as failure:
+            error = known(failure)
         pipe.send(Ended(error))
 
 

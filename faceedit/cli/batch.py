@@ -46,7 +46,8 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     group = typer.Typer(
         cls=RunUnlessNamed,
-        help="Edit many pictures; `batch SOURCE ...` is short for `batch run SOURCE ...`.",
+        help="Edit a folder, a glob or a manifest of pictures.\n\n"
+        "`batch SOURCE ...` is short for `batch run SOURCE ...`.",
     )
     app.add_typer(group, name="batch")
 
@@ -81,7 +82,7 @@ def register(app: typer.Typer) -> None:
         dry_run: o.DryRun = False,
         no_metadata: o.NoMetadata = False,
     ) -> None:
-        """Edit every picture of a folder, a glob or a manifest; goes on where it was stopped."""
+        """Edit every picture of SOURCE, or go on where that was stopped."""
         from faceedit.batch.plan import make_plan
         from faceedit.batch.ready import Options
         from faceedit.batch.shards import Shard, parse_shard, shard_from
@@ -117,12 +118,12 @@ def register(app: typer.Typer) -> None:
 
     @command(group, "status")
     def status(console: Console, folder: o.BatchFolder) -> None:
-        """Say what is done, failed, missing or left in a batch's folder."""
+        """Say what is done, failed, missing or left."""
         show_status(console, folder)
 
     @command(group, "merge")
     def merge(console: Console, folder: o.BatchFolder, output: o.MergedFile = None, force: o.Force = False) -> None:
-        """Write the journals of all shards as one file, a line per item."""
+        """Write one file with a line per item, from all shards."""
         import json
 
         from faceedit.batch.survey import merged, survey
@@ -147,7 +148,7 @@ def run_batch(
     from faceedit.batch.plan import counts_by_recipe
     from faceedit.batch.ready import check_free
     from faceedit.batch.runner import run_shard
-    from faceedit.batch.stopping import stop_on_signals
+    from faceedit.batch.stopping import Stop, stop_on_signals
     from faceedit.batch.workers import gpu_names, run_workers, worker_count
 
     mine = [item for item in plan.items if shard.holds(item.id)]
@@ -164,7 +165,7 @@ def run_batch(
     count = worker_count(workers, device)
     start, states = time.perf_counter(), Counter[str]()
     failures: list[Outcome] = []
-    with stop_on_signals() as stop, batch_progress(console, len(mine), stop) as report:
+    with stop_on_signals(Stop()) as stop, batch_progress(console, len(mine), stop) as report:
         gpus = gpu_names() if count > 1 and device in ("auto", "cuda") else ()
         outcomes = (
             run_shard(plan, shard, options, stop)
@@ -216,9 +217,9 @@ def summarise(console: Console, total: int, states: Counter[str], failures: list
         reasons = Counter(str((outcome.record.error or {}).get("kind")) for outcome in failures)
         console.say("failed: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
         for outcome in failures[:TOLD]:
-            console.say(f"  {outcome.item.name}: {(outcome.record.error or {}).get('message')}")
+            console.say(f"- {outcome.item.name}: {(outcome.record.error or {}).get('message')}")
         if failed > TOLD:
-            console.say(f"  and {failed - TOLD} more: faceedit batch status DIR")
+            console.say(f"- and {failed - TOLD} more: faceedit batch status DIR")
         console.say("--retry-failed tries them again")
     if console.json:
         document = {"edited": made, "done_before": states["done"], "failed": failed, "left": left}
