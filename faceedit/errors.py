@@ -43,6 +43,12 @@ class NothingToEditError(FaceEditError):
     exit_code = 5
 
 
+class SafetyError(FaceEditError):
+    """The safety checker flagged a result, and the recipe blocks such results."""
+
+    exit_code = 6
+
+
 class OutOfMemoryError(FaceEditError):
     """The device's memory does not hold what the recipe asks for."""
 

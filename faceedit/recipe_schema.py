@@ -134,6 +134,12 @@ class Recipe:
     vocabulary: str = option(
         "open", "portraits: only the words that the mini models learned; open: any text", choices=("portraits", "open")
     )
+    safety: str = option(
+        "off",
+        "the published backbones' safety checker: off; flag: look and mark the result; block: look, and write nothing "
+        "that is flagged (exit 6)",
+        choices=("off", "flag", "block"),
+    )
     size: int = option(512, "side of the square crop that the models see, in pixels", at_least=16, at_most=4096)
     margin: float = option(
         1.0, "factor on the crop's side; above 1 shows more around the face", at_least=0.5, at_most=4.0

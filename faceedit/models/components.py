@@ -75,6 +75,13 @@ ALLOWED: dict[str, dict[str, tuple[str, str]]] = {
     "text_encoder_2": _TEXT,
     "tokenizer": _TOKENIZER,
     "tokenizer_2": _TOKENIZER,
+    # No part of an edit, so not among PARTS: faceedit.safety loads it.
+    "safety_checker": {
+        "StableDiffusionSafetyChecker": (
+            "diffusers.pipelines.stable_diffusion.safety_checker",
+            "StableDiffusionSafetyChecker",
+        )
+    },
     "vision": {"CLIPVisionModelWithProjection": ("transformers", "CLIPVisionModelWithProjection")},
     "reference_net": {
         "ReferenceNet": ("faceedit.models.reference_net", "ReferenceNet"),

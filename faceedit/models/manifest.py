@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from faceedit.errors import UsageError, WeightsError
+from faceedit.models.ledger import first_hash
 from faceedit.resources import bundled_weights_dir, manifest_path
 
 if sys.version_info >= (3, 11):
@@ -42,6 +43,7 @@ class WeightSet:
         repository: owner/name on the Hugging Face Hub, or empty.
         revision: 40-hex commit that is pinned, or empty.
         licence: name of the licence.
+        terms: address of the licence's text where it must be accepted before a download, else empty.
         gated: the licence must be accepted on the Hub before a download.
         needed_by: recipes that use the set.
         files: what belongs to it.
@@ -53,6 +55,7 @@ class WeightSet:
     repository: str = ""
     revision: str = ""
     licence: str = ""
+    terms: str = ""
     gated: bool = False
     needed_by: tuple[str, ...] = ()
     files: tuple[WeightFile, ...] = ()
@@ -95,9 +98,15 @@ def read_manifest(path: Path) -> tuple[WeightSet, ...]:
 def _read_set(entry: dict[str, Any]) -> WeightSet:
     files = tuple(WeightFile(**file) for file in entry.pop("file", []))
     for file in files:
-        if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-            raise ValueError(f"{file.path} leaves its folder")
+        if not is_plain_path(file.path):
+            raise ValueError(f"{file.path!r} leaves its folder")
     return WeightSet(files=files, needed_by=tuple(entry.pop("needed_by", ())), **entry)
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path stays below the folder that it is joined to, by the rules of POSIX and of Windows."""
+    both = (PurePosixPath(path), PureWindowsPath(path))
+    return bool(path) and not any(kind.anchor or kind.drive or ".." in kind.parts for kind in both)
 
 
 def weight_set(name: str) -> WeightSet | None:
@@ -154,9 +163,20 @@ def _faults(known: WeightSet, folder: Path, hashes: bool) -> Iterator[str]:
         if file.size is not None and size != file.size:
             yield f"{file.path} has {size} bytes instead of {file.size}"
         elif hashes:
-            expected = file.sha256 or blob_name(path)
+            expected = expected_hash(known, file, folder)
             if expected and digest(path, "sha256" if len(expected) == 64 else "git") != expected:
                 yield f"{file.path} does not have its hash {expected[:12]}…"
+
+
+def expected_hash(known: WeightSet, file: WeightFile, folder: Path) -> str:
+    """The hash that a file of a set must have: SHA-256 or git's SHA-1 in hex, or empty where nobody knows it.
+
+    The manifest's counts for the pinned commit only. Otherwise it is the one that was written down at the first
+    download, else the one that the Hugging Face cache names the content by.
+    """
+    if file.sha256 and (known.kind == "bundled" or not known.revision or folder.name == known.revision):
+        return file.sha256
+    return first_hash(known.repository, folder.name, file.path) or blob_name(folder / file.path)
 
 
 def blob_name(path: Path) -> str:

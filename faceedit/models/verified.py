@@ -26,18 +26,30 @@ def require_verified(known: manifest.WeightSet, folder: Path, files: tuple[Path,
     Raises:
         WeightsError: a file does not have its hash.
     """
-    hashes = {folder / file.path: file.sha256 or manifest.blob_name(folder / file.path) for file in known.files}
+    hashes = {folder / file.path: manifest.expected_hash(known, file, folder) for file in known.files}
     stamps = _read()
     for path in files:
-        expected = hashes.get(path, "")
-        status = path.stat()
-        stamp: list[int | str] = [status.st_size, status.st_mtime_ns, expected]
+        expected = hashes.get(path, "") or manifest.blob_name(path)
+        stamp = _stamp(path, expected)
         if not expected or stamps.get(str(path)) == stamp:
             continue
         if manifest.digest(path, "sha256" if len(expected) == 64 else "git") != expected:
-            raise WeightsError(f"{known.id} is damaged: {path.name} does not have its hash", "fetch it again")
+            raise WeightsError(
+                f"{known.id} is damaged: {path.name} does not have its hash",
+                f"fetch it again: faceedit weights rm {known.id}, then faceedit weights pull {known.id}",
+            )
         stamps[str(path)] = stamp
         _write(stamps)
+
+
+def remember(path: Path, expected: str) -> None:
+    """Note that a file was just read and has this hash, so that its first use need not read it again."""
+    _write({**_read(), str(path): _stamp(path, expected)})
+
+
+def _stamp(path: Path, expected: str) -> list[int | str]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, expected]
 
 
 def _read() -> dict[str, list[int | str]]:
