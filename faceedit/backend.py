@@ -10,7 +10,11 @@ from faceedit.recipe_schema import Recipe
 from faceedit.request import Request
 
 # Best first. The last one of each backend is bundled and always there.
-RECIPES = {"inpaint": ("inpaint", "mini/inpaint"), "mini": ("mini/inpaint",)}
+RECIPES = {
+    "inpaint": ("inpaint", "mini/inpaint"),
+    "ca-edit": ("ca-edit", "mini/ca-edit"),
+    "mini": ("mini/inpaint",),
+}
 BACKENDS = tuple(RECIPES)
 AUTO = ("inpaint", "mini/inpaint")
 

@@ -171,6 +171,8 @@ def edit_prepared(
     """
     import torch
 
+    from faceedit.editors.base import TellsNotes
+
     recipe, portrait = prepared.recipe, prepared.portrait
     # 5. invert and edit
     pixels = np.asarray(faces.crop_pixels(portrait, editor.size), dtype=np.float32) / np.float32(255)
@@ -190,7 +192,7 @@ def edit_prepared(
     side = portrait.crop[2] - portrait.crop[0]
     soft = masks.feather(prepared.mask.values, recipe.paste.feather * side)
     rgb = faces.paste_back(prepared.picture.rgb, portrait, edited, soft, mode, reconstructed)
-    warnings = (*prepared.warnings, *notes)
+    warnings = (*prepared.warnings, *notes, *(editor.notes if isinstance(editor, TellsNotes) else ()))
     changed = np.abs(rgb.astype(np.int16) - prepared.picture.rgb)[soft > 0].mean()
     if changed < 0.5:
         warnings = (*warnings, "hardly anything changed; try --strength 1, another seed or a larger mask")

@@ -106,6 +106,15 @@ def unused_parts(recipe: Any) -> tuple[str, ...]:
     return () if recipe.editor == "ca-edit" else CONDITION_PARTS
 
 
+@runtime_checkable
+class TellsNotes(Protocol):
+    """What an editor offers besides `Editor` if its weights may hold less than the whole method."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user: what is done instead, and what to expect of it."""
+
+
 def build_editor(recipe: Any, components: Any) -> Editor:
     """The editor that a recipe names, over loaded components.
 
@@ -117,11 +126,15 @@ def build_editor(recipe: Any, components: Any) -> Editor:
         from faceedit.editors.inpaint.editor import InpaintEditor
 
         return InpaintEditor(recipe, components)
+    if recipe.editor == "ca-edit":
+        from faceedit.editors.ca_edit.editor import CaEditor
+
+        return CaEditor(recipe, components)
     if recipe.editor == "mag-edit":
         from faceedit.editors.mag_edit.editor import MagEditor
 
         return MagEditor(recipe, components)
-    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint, mag-edit")
+    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint, ca-edit, mag-edit")
 
 
 def finite(tensor: Tensor, what: str) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -36,7 +36,10 @@ class NoisePredictor(Protocol):
         """ε [B, C, h, w] in float32 of z_t [B, C, h, w] at timestep t (a scalar) under `text` [B, 77, D]."""
 
 
-class BlendedEditor:
+P = TypeVar("P", bound=NoisePredictor)
+
+
+class BlendedEditor(Generic[P]):
     """Blended Latent Diffusion around a noise predictor; its trajectory is just the encoded latents.
 
     Args:
@@ -52,15 +55,13 @@ class BlendedEditor:
         self.components = components
         self.backbone = StableDiffusion(components)
 
-    def predictor(self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor) -> NoisePredictor:
+    def predictor(self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor) -> P:
         """The noise predictor of one edit, given its mask [1, 1, S, S] and that on the latent grid [1, 1, h, w]."""
         raise NotImplementedError
 
-    def source_predictor(
-        self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor
-    ) -> NoisePredictor:
-        """The one that the picture is inverted with."""
-        return self.predictor(trajectory, edit, pixel_mask, mask)
+    def source_predictor(self, predict: P, trajectory: Trajectory) -> P:
+        """The one that the picture is inverted with, where the edit itself has `predict`."""
+        raise NotImplementedError
 
     def invert(self, pixels: Float3, source: str) -> Trajectory:
         """Encode the crop; nothing is inverted."""
@@ -84,10 +85,8 @@ class BlendedEditor:
         m = latent_mask(pixel_mask, (z0.shape[2], z0.shape[3]), self.options.mask_threshold)
         predict = self.predictor(trajectory, edit, pixel_mask, m)
         if inverted:
-            source = self.source_predictor(trajectory, edit, pixel_mask, m)
-            noise = self._inverted_noise(source, trajectory, schedule)
-        away = edit.negative or (edit.source if self.options.contrast == "source" else "")
-        text = repeat(backbone.encode_text([away, edit.target]), "two n d -> (two k) n d", k=k)
+            noise = self._inverted_noise(self.source_predictor(predict, trajectory), trajectory, schedule)
+        text = repeat(backbone.encode_text([self.away(edit), edit.target]), "two n d -> (two k) n d", k=k)
         seam = self._seam(predict, edit, z0, m, k) if self.stfg.enabled else None
 
         def denoise(z: Tensor, t: Tensor) -> Tensor:
@@ -110,6 +109,10 @@ class BlendedEditor:
         """The VAE's picture of the latents."""
         image: Float3 = self.backbone.decode_image(latents)[0]
         return image
+
+    def away(self, edit: EditText) -> str:
+        """The sentence that guidance leads away from."""
+        return edit.negative or (edit.source if self.options.contrast == "source" else "")
 
     def _seam(self, predict: NoisePredictor, edit: EditText, z0: Tensor, m: Tensor, k: int) -> SeamGuidance:
         tokenizer, config = self.backbone.tokenizer, self.backbone.scheduler_config

@@ -28,15 +28,19 @@ def require_clip(components: Any) -> None:
 @torch.no_grad()
 def image_features(components: Any, images: NDArray[np.float32]) -> Tensor:
     """Unit embeddings float32 [B, D] of pictures, float32 [B, H, W, 3] in [0, 1], resized to the encoder's own size."""
+    x = rearrange(torch.from_numpy(np.ascontiguousarray(images)), "b h w c -> b c h w")
+    return F.normalize(components.vision(pixel_values=vision_input(components, x)).image_embeds.float(), dim=-1)
+
+
+def vision_input(components: Any, x: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] in [0, 1] as the vision encoder takes them: its size, statistics, device and precision."""
     vision, processor = components.vision, components.image_processor
     side, parameter = vision.config.image_size, next(vision.parameters())
-    x = rearrange(torch.from_numpy(np.ascontiguousarray(images)), "b h w c -> b c h w")
     if x.shape[-2:] != (side, side):
         x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
     mean, std = (PUBLISHED_MEAN, PUBLISHED_STD) if processor is None else (processor.mean, processor.std)
-    shift, scale = (rearrange(torch.tensor(v), "c -> c 1 1") for v in (mean, std))
-    pixels = ((x - shift) / scale).to(components.device, parameter.dtype)
-    return F.normalize(vision(pixel_values=pixels).image_embeds.float(), dim=-1)
+    shift, scale = (rearrange(torch.tensor(v, device=x.device), "c -> c 1 1") for v in (mean, std))
+    return ((x - shift) / scale).to(components.device, parameter.dtype)
 
 
 @torch.no_grad()

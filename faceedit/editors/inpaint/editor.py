@@ -40,7 +40,7 @@ class UnetPredictor:
         return self.backbone.predict_noise(z, t, text, extra)
 
 
-class InpaintEditor(BlendedEditor):
+class InpaintEditor(BlendedEditor[UnetPredictor]):
     """Blended Latent Diffusion with nothing but the backbone."""
 
     def predictor(
@@ -53,11 +53,11 @@ class InpaintEditor(BlendedEditor):
         """The UNet, with the mask and the picture around it where it has channels for them."""
         return UnetPredictor(self.backbone, self._inpainting_channels(trajectory, pixel_mask, mask))
 
-    def source_predictor(
-        self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor
-    ) -> UnetPredictor:
+    def source_predictor(self, predict: UnetPredictor, trajectory: Trajectory) -> UnetPredictor:  # noqa: ARG002
         """The same with nothing masked."""
-        return self.predictor(trajectory, edit, torch.zeros_like(pixel_mask), torch.zeros_like(mask))
+        z0, pixels = trajectory.latents, trajectory.pixels
+        nothing = torch.zeros_like(pixels[:, :1]), torch.zeros_like(z0[:, :1])
+        return UnetPredictor(self.backbone, self._inpainting_channels(trajectory, *nothing))
 
     def _inpainting_channels(self, trajectory: Trajectory, pixel_mask: Tensor, mask: Tensor) -> Tensor | None:
         """Mask and masked-picture latents [1, 5, h, w] in the order of the published 9-channel checkpoint."""
