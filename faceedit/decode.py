@@ -22,8 +22,10 @@ MIN_SIDE = 16
 MAX_SIDE = 16384
 MAX_PIXELS = 89_000_000  # below the count at which Pillow itself begins to suspect a decompression bomb
 MAX_BYTES = 1 << 29
+MAX_CHUNKS = 100_000  # Pillow takes a second for so many; a camera's or editor's PNG has fewer than 70,000
 
 _ANEW = "get or export the file again"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 # Pillow answers damaged data with any of these, depending on the codec and on where the damage sits.
 DECODE_ERRORS = (
@@ -118,6 +120,8 @@ def open_limited(data: bytes, name: str, min_side: int = MIN_SIDE) -> Image.Imag
     """
     if not data:
         raise ImageError(f"{name} is empty", "give a PNG, JPEG, WebP or TIFF file")
+    if data.startswith(_PNG) and _has_too_many_chunks(data):
+        raise ImageError(f"{name} is in more than {MAX_CHUNKS:,} pieces (PNG chunks)", _ANEW)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -164,6 +168,15 @@ def load(image: Image.Image, data: bytes, name: str) -> None:
 def plain(text: object) -> str:
     """Any text on one printable line: escape sequences and newlines are spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def _has_too_many_chunks(data: bytes) -> bool:
+    place = len(_PNG)
+    for _ in range(MAX_CHUNKS):
+        if place >= len(data):
+            return False
+        place += 12 + int.from_bytes(data[place : place + 4], "big")  # length, name and check sum around the content
+    return True
 
 
 def _frame_count(image: Image.Image) -> int:

@@ -180,12 +180,15 @@ def write_atomic(path: Path, data: bytes, force: bool = False) -> None:
         OutputError: the file exists, its folder is missing or not writable, the disk is full.
     """
     name = plain(path)
-    if not path.parent.is_dir():
-        raise OutputError(f"the folder {plain(path.parent)} does not exist", "create it first")
-    if path.is_dir():
-        raise OutputError(f"{name} is a folder", "name a file")
-    if not force and os.path.lexists(path):
-        raise _exists(name)
+    try:
+        if not path.parent.is_dir():
+            raise OutputError(f"the folder {plain(path.parent)} does not exist", "create it first")
+        if path.is_dir():
+            raise OutputError(f"{name} is a folder", "name a file")
+        if not force and os.path.lexists(path):
+            raise _exists(name)
+    except OSError as error:  # a name that the file system does not take
+        raise OutputError(f"cannot write {name}: {error.strerror}", "choose another name") from None
     temporary = path.parent / temporary_name()
     try:
         with temporary.open("xb") as file:

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 _MAX_XMP_BYTES = 1 << 20
 _MAX_XMP_DEPTH = 64
+_MAX_XMP_NODES = 10_000
 _KEPT_IFD0 = frozenset(
     {
         ExifTags.Base.ImageDescription,
@@ -108,9 +109,10 @@ def clean_xmp(packet: bytes) -> bytes | None:
 
 def parse_xmp(packet: bytes) -> minidom.Document | None:
     """The packet as a document, or `None` where it cannot be trusted or understood."""
-    text = re.sub(rb"<\?xpacket.*?\?>", b"", packet.strip(b"\x00 \t\r\n"), flags=re.DOTALL).strip()
-    if len(text) > _MAX_XMP_BYTES:
+    if len(packet) > _MAX_XMP_BYTES:
         return None
+    # The length of a marker is bounded: without that, a packet of nothing but their beginnings takes hours.
+    text = re.sub(rb"<\?xpacket.{0,256}?\?>", b"", packet.strip(b"\x00 \t\r\n"), flags=re.DOTALL).strip()
     try:
         _check_xml(text)
         return minidom.parseString(text)
@@ -119,15 +121,16 @@ def parse_xmp(packet: bytes) -> minidom.Document | None:
 
 
 def _check_xml(text: bytes) -> None:
-    """Refuse what makes an XML reader misbehave: document types with their entities, and bottomless nesting."""
+    """Refuse what makes an XML reader misbehave: document types with their entities, bottomless nesting, crowds."""
     parser = expat.ParserCreate()
-    depth = 0
+    depth = nodes = 0
 
-    def enter(*_: object) -> None:
-        nonlocal depth
+    def enter(_: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, nodes
         depth += 1
-        if depth > _MAX_XMP_DEPTH:
-            raise ValueError("nested too deeply")
+        nodes += 1 + len(attributes)
+        if depth > _MAX_XMP_DEPTH or nodes > _MAX_XMP_NODES:
+            raise ValueError("nested too deeply, or too many elements")
 
     def leave(_: str) -> None:
         nonlocal depth

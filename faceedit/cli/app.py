@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; `sys.argv[1:]` when `None`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     console = Console(stdout=sys.stdout, stderr=sys.stderr)
     root_command = typer.main.get_command(app)
     try:
@@ -69,6 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as error:  # Typer leaves this way when a pipe breaks below a command
         return _reader_gone() if error.code == 1 else int(error.code or 0)
     return int(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """A stream that the caller closed (`>&-`) is `None`; an empty one in its place spares everyone the question.
+
+    Opened in this order each takes its own number again, so that no result file becomes what libraries complain into.
+    """
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open as long as the process runs
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _usage(console: Console, error: typer.TyperException) -> int:

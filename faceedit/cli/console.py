@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from faceedit.errors import FaceEditError
+from faceedit.errors import FaceEditError, OutputError
 
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=Bearer )\S+")
 
@@ -25,9 +25,12 @@ def one_line(text: str) -> str:
 
     A file name may hold terminal escapes or right-to-left overrides; shown raw they could rewrite the message.
     """
-    joined = " ".join(text.splitlines()).strip()
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined)
-    return without_secrets(shown)
+    return without_secrets(printable(" ".join(text.splitlines()).strip()))
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with everything that a terminal would obey, or not show, spelt out; characters of `keep` stay."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def without_secrets(text: str) -> str:
@@ -36,8 +39,8 @@ def without_secrets(text: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
-    """Rows as left-aligned text columns, two spaces apart; the last column is never padded."""
-    cells = [[str(cell) for cell in row] for row in ([header, *rows] if header else rows)]
+    """Rows as left-aligned text columns, two spaces apart; the last column is never padded. Every cell is one line."""
+    cells = [[printable(str(cell)) for cell in row] for row in ([header, *rows] if header else rows)]
     if not cells:
         return ""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
@@ -65,7 +68,12 @@ class Console:
             self.line(text)
 
     def line(self, text: str) -> None:
-        """Writes a line to stdout. Paths keep the bytes they have on disk, also where those are no valid text."""
+        """Writes a line to stdout. Paths keep the bytes they have on disk, also where those are no valid text.
+
+        On a terminal, which would obey them, control characters are spelt out.
+        """
+        if self.stdout.isatty():
+            text = printable(text, keep="\n")
         self.write_bytes(os.fsencode(text + "\n") if os.name != "nt" else (text + os.linesep).encode("utf-8"))
 
     def table(self, renderable: Any) -> None:
@@ -75,10 +83,20 @@ class Console:
         RichConsole(file=self.stdout, width=None if self.stdout.isatty() else PLAIN_WIDTH).print(renderable)
 
     def write_bytes(self, data: bytes) -> None:
-        """Writes bytes to stdout, e.g. the picture for `-o -`."""
-        self.stdout.flush()
-        self.stdout.buffer.write(data)
-        self.stdout.buffer.flush()
+        """Writes bytes to stdout, e.g. the picture for `-o -`.
+
+        Raises:
+            OutputError: stdout takes no more, as on a full disk.
+            BrokenPipeError: whoever read it has left.
+        """
+        try:
+            self.stdout.flush()
+            self.stdout.buffer.write(data)
+            self.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write to stdout: {error.strerror}", "check space where it leads to") from None
 
     def say(self, text: str) -> None:
         """A remark on stderr, dropped with `--quiet`."""

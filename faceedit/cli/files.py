@@ -17,13 +17,17 @@ def read_source(image: str) -> Path | bytes:
     """The picture that an IMAGE argument names: its path, or the bytes on stdin for "-".
 
     Raises:
-        ImageError: nothing came on stdin.
+        ImageError: nothing came on stdin, or more than a picture may have.
     """
     if image != STDIO:
         return Path(image)
-    data = sys.stdin.buffer.read()
+    from faceedit.decode import MAX_BYTES
+
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if not data:
         raise ImageError("stdin holds no picture", "pipe one into it: … | faceedit edit - PROMPT -o out.png")
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"stdin holds more than {MAX_BYTES >> 20} MiB", "scale the picture down or crop it")
     return data
 
 
@@ -74,7 +78,7 @@ def check_outputs(paths: Iterable[Path | None], force: bool) -> None:
     """Refuses before any work what could not be written after it.
 
     Raises:
-        OutputError: a folder is missing, or a file exists and `force` is not given.
+        OutputError: a folder is missing, a name is none, or a file exists and `force` is not given.
         UsageError: a format is unknown, or two results have the same name.
     """
     from faceedit.images import format_of
@@ -87,10 +91,13 @@ def check_outputs(paths: Iterable[Path | None], force: bool) -> None:
         if key in seen:
             raise UsageError(f"two results would go to {path}", "give each its own name")
         seen.add(key)
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder", "name a file in it")
-        format_of(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"the folder {path.parent} does not exist", "create it first, or choose another -o")
-        if os.path.lexists(path) and not force:
-            raise OutputError(f"{path} exists already", "add --force to replace it, or choose another name with -o")
+        try:
+            if path.is_dir():
+                raise OutputError(f"{path} is a folder", "name a file in it")
+            format_of(path)
+            if not path.parent.is_dir():
+                raise OutputError(f"the folder {path.parent} does not exist", "create it first, or choose another -o")
+            if os.path.lexists(path) and not force:
+                raise OutputError(f"{path} exists already", "add --force to replace it, or choose another name with -o")
+        except OSError as error:  # a name that the file system does not take
+            raise OutputError(f"cannot write {path}: {error.strerror}", "choose another name with -o") from None
