@@ -10,9 +10,9 @@ from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
     from faceedit.train.data import PortraitCache
-    from faceedit.train.settings import DataSettings
+    from faceedit.train.settings import Ca2Settings, DataSettings
 
-NAMES = ("tokenizer", "judge", "vae", "clip", "unet")
+NAMES = ("tokenizer", "judge", "vae", "clip", "unet", "ca2")
 
 
 def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None = None, resume: bool = False) -> Path:
@@ -85,11 +85,34 @@ def _objective(part: str, recipe: Path, overrides: Mapping[str, str] | None) -> 
 
         judge = load_settings(JudgeSettings, recipe, overrides)
         return JudgeObjective(judge, *portraits(judge.data))
+    if part == "ca2":
+        from faceedit.train.settings import Ca2Settings
+
+        return _ca2(load_settings(Ca2Settings, recipe, overrides))
     from faceedit.train.settings import UnetSettings
     from faceedit.train.unet import UnetObjective
 
     unet = load_settings(UnetSettings, recipe, overrides)
     return UnetObjective(unet, *portraits(unet.data))
+
+
+def _ca2(settings: Ca2Settings) -> Any:
+    from faceedit.train.ca2 import Ca2Objective
+    from faceedit.train.frozen import FrozenEncoders
+    from faceedit.train.triples import PortraitExamples
+
+    encoders = FrozenEncoders(
+        Path(settings.clip), Path(settings.vae), None if settings.vision is None else Path(settings.vision)
+    )
+    train, validation = portraits(settings.data)
+    latents = Path(settings.latents)
+    beside = latents.with_name(f"{latents.name}-validation")
+    return Ca2Objective(
+        settings,
+        encoders,
+        PortraitExamples(train, settings, encoders, latents, augment=True),
+        PortraitExamples(validation, settings, encoders, beside, augment=False),
+    )
 
 
 def portraits(data: DataSettings) -> tuple[PortraitCache, PortraitCache]:

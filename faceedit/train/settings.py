@@ -143,3 +143,49 @@ class UnetSettings:
     grounding_sizes: tuple[int, ...] = (16, 8)
     flip: bool = True
     start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How rough the masks of an editor's training are: shares of the ways (they need not sum to 1), and their largest
+    measures: discs as a share of the picture's side, `bulge` of a Bézier curve as a share of the region's box."""
+
+    exact: float = 0.15
+    eroded: float = 0.1
+    dilated: float = 0.4
+    hull: float = 0.15
+    bezier: float = 0.2
+    most_eroded: float = 0.015
+    most_dilated: float = 0.06
+    bulge: float = 0.3
+
+
+@dataclass(frozen=True)
+class Ca2Settings:
+    """Reference net and causality-aware condition adapter (CA-Edit) on a frozen backbone.
+
+    `data.folder` is a cache of rendered portraits, or a folder in the LAMask-Caption form. `vision` is the folder of
+    the CLIP vision encoder where `clip` holds only `text_encoder` and `tokenizer`. `outside` is the weight of a cell
+    outside the mask. `twin_visual` is the share, of portraits that have a counterfactual twin, whose original picture
+    is that twin; `command_share` that of captions worded as an edit's own target. `start_from` is a former export.
+    """
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    unet: str = "runs/unet/export/unet"
+    vae: str = "runs/vae/export"
+    clip: str = "runs/clip/export"
+    vision: str | None = None
+    latents: str = "runs/data/latents-64"
+    score: str = "learned"
+    outside: float = 0.1
+    min_snr_gamma: float = 5.0
+    image_dropout: float = 0.05
+    text_dropout: float = 0.05
+    both_dropout: float = 0.05
+    mask_threshold: float = 0.5
+    twin_visual: float = 0.7
+    command_share: float = 0.5
+    flip: bool = True
+    start_from: str | None = None

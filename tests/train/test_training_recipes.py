@@ -10,13 +10,21 @@ from faceedit.errors import UsageError
 from faceedit.resources import recipes_dir
 from faceedit.train.recipes import load_settings
 from faceedit.train.run import NAMES, run
-from faceedit.train.settings import ClipSettings, JudgeSettings, TokenizerSettings, UnetSettings, VaeSettings
+from faceedit.train.settings import (
+    Ca2Settings,
+    ClipSettings,
+    JudgeSettings,
+    TokenizerSettings,
+    UnetSettings,
+    VaeSettings,
+)
 
 KINDS = {
     "vae": VaeSettings,
     "clip": ClipSettings,
     "judge": JudgeSettings,
     "unet": UnetSettings,
+    "ca2": Ca2Settings,
     "tokenizer": TokenizerSettings,
 }
 
