@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceedit import __version__
+from faceedit.decode import decode
 from faceedit.errors import ImageError, UsageError
 from faceedit.models.manifest import digest
 from faceedit.recipe import recipe_from, recipe_values
@@ -54,13 +55,14 @@ def mask_bytes(values: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -> Record:
+def make_record(prepared: Prepared, request: Request, weights: dict[str, str], safety: str = "off") -> Record:
     """The record of one edit: plain JSON values, no paths, no user names, no time.
 
     Args:
         prepared: steps 1 to 4 of the walk.
         request: what the user asked for.
         weights: file -> sha256 of the weights that were used.
+        safety: what the safety checker said: "off", "clear" or "flagged".
     """
     values = prepared.mask.values
     data: dict[str, Any] = {
@@ -80,6 +82,7 @@ def make_record(prepared: Prepared, request: Request, weights: dict[str, str]) -
         "mask": {"origin": prepared.mask.origin, "sha256": hashlib.sha256(values.tobytes()).hexdigest()},
         "input": {"sha256": prepared.picture.sha256, "size": list(prepared.picture.size)},
         "weights": weights,
+        "safety": safety,
         "versions": {name: package_version(name) for name in PACKAGES},
     }
     if prepared.picture.credentials:
@@ -131,19 +134,49 @@ def replay_of(record: Record, image: bytes) -> Replay:
             raise UsageError("this is not the picture that the result was made from", "give the original with --image")
         request = Request(
             image=image,
-            prompts=tuple(data["prompts"]),
-            region=tuple(data["regions"]),
-            face=data["face"]["index"],
-            seed=data["seed"],
-            source_prompt=data["source_prompt"],
+            prompts=_texts(data["prompts"]),
+            region=_texts(data["regions"]),
+            face=_number(data["face"]["index"], optional=True),
+            seed=_number(data["seed"]) or 0,
+            source_prompt=_text(data["source_prompt"], optional=True),
         )
         png = data["mask"].get("png")
         mask = None
         if png is not None:
-            from PIL import Image
-
-            with Image.open(io.BytesIO(base64.b64decode(png, validate=True)), formats=("PNG",)) as opened:
-                mask = Mask(np.asarray(opened.convert("L"), dtype=np.float32) / np.float32(255), "file")
-        return Replay(request, recipe_from(data["recipe"], "the record"), mask)
-    except (KeyError, TypeError, AttributeError, binascii.Error, OSError) as error:
+            # The picture may be a stranger's, so this one inside it meets the same limits as any other.
+            stored = decode(base64.b64decode(png, validate=True), "the record's mask")
+            mask = Mask(stored.rgb[:, :, 0].astype(np.float32) / np.float32(255), "file")
+        recipe = recipe_from(data["recipe"], "the record")
+    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ImageError(f"the embedded record is damaged ({error})", "it cannot be replayed") from error
+    _refuse_remote(recipe.weights)
+    return Replay(request, recipe, mask)
+
+
+def _refuse_remote(weights: Weights) -> None:
+    """Weights on a share of another machine: opening one would call there, and Windows would send who is asking."""
+    for place in (weights.path, *weights.folders.values()):
+        if place.startswith(("\\\\", "//", "\\/", "/\\")):
+            raise ImageError(
+                f"the record takes weights from another machine, {place}",
+                "copy them to this machine and edit the picture anew",
+            )
+
+
+def _text(value: Any, optional: bool = False) -> str | None:
+    if not (isinstance(value, str) or (optional and value is None)):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r:.40} is no list")
+    return tuple(str(_text(value)) for value in values)
+
+
+def _number(value: Any, optional: bool = False) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
+    if not (whole or (optional and value is None)):
+        raise TypeError(f"{value!r:.40} is no whole number")
+    return value if whole else None

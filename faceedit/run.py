@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from faceedit import faces, masks
+from faceedit import faces, masks, safety
 from faceedit.backend import Choice, choose_recipe
 from faceedit.crop import PasteMode
 from faceedit.errors import NothingToEditError
@@ -111,6 +111,8 @@ def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | 
     # 4. the place
     if user_mask is None and request.mask is not None:
         user_mask = UserMask.read(request.mask, picture.size, request.resize_mask).values
+    elif user_mask is not None:
+        user_mask = masks.fit(user_mask, picture.size)
     mask, warnings = find_mask(choice.recipe, portrait, text, request.region, user_mask)
     return Prepared(choice, picture, portrait, text, mask, user_mask, (*picture.notes, *warnings))
 
@@ -119,12 +121,13 @@ def load_editor(recipe: Recipe) -> Editor:
     """The recipe's editor over its loaded components; keep it to serve any number of edits.
 
     Raises:
-        WeightsError: weights are missing or damaged.
+        WeightsError: weights are missing or damaged, the safety checker's among them.
     """
     from faceedit.editors.base import build_editor, unused_parts
     from faceedit.models.loader import load_components
     from faceedit.models.plan import device_plan
 
+    safety.require_checker(recipe)
     components = load_components(recipe.weights, device_plan(recipe.device), skip=unused_parts(recipe))
     return build_editor(recipe, components)
 
@@ -186,6 +189,7 @@ def edit_prepared(
             progress(step)
     edited = editor.decode(latents)
     check_frame(edited)
+    found = safety.finding(recipe, edited)
     mode = cast(PasteMode, recipe.paste.mode)
     reconstructed = None if mode == "full" else editor.decode(trajectory.latents)
     # 6. paste back
@@ -196,8 +200,10 @@ def edit_prepared(
     changed = np.abs(rgb.astype(np.int16) - prepared.picture.rgb)[soft > 0].mean()
     if changed < 0.5:
         warnings = (*warnings, "hardly anything changed; try --strength 1, another seed or a larger mask")
-    record = make_record(prepared, request, weights_hashes(recipe.weights))
-    return Result(prepared.picture, rgb, Mask(soft, prepared.mask.origin), record, warnings)
+    if found == safety.FLAGGED:
+        warnings = (*warnings, "the safety checker flagged this edit")
+    record = make_record(prepared, request, weights_hashes(recipe.weights), found)
+    return Result(prepared.picture, rgb, Mask(soft, prepared.mask.origin), record, warnings, found)
 
 
 def locate_mask(request: Request) -> tuple[Prepared, Mask]:

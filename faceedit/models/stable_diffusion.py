@@ -41,7 +41,7 @@ class StableDiffusion:
         """
         limit = self.tokenizer.model_max_length
         for sentence in sentences:
-            count = len(self.tokenizer(sentence)["input_ids"])
+            count = len(self.tokenizer(sentence, verbose=False)["input_ids"])
             if count > limit:
                 raise UsageError(
                     f"the text encoder reads {limit} tokens and {sentence[:60]!r}… has {count}", "shorten it"
