@@ -57,7 +57,8 @@ def _added(unet: Any, residuals: Residuals) -> Iterator[None]:
     pairs = zip(sites, (*down, residuals.mid, *residuals.up), strict=True)
     hooks = [unet.down_blocks[0].register_forward_pre_hook(_add_to_input(first), with_kwargs=True)]
     try:
-        hooks += [site.register_forward_hook(_add_to_output(residual)) for site, residual in pairs]
+        for site, residual in pairs:
+            hooks.append(site.register_forward_hook(_add_to_output(residual)))
         yield
     finally:
         for hook in hooks:
