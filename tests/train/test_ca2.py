@@ -115,10 +115,10 @@ def test_loss_weighs_the_outside(
     plain = dataclasses.replace(settings, outside=0.0, min_snr_gamma=0.0)
     objective = objective_of(plain, portraits)
     batch = objective.batch(0)
-    monkeypatch.setattr(objective, "_predict", lambda modules, batch: batch["noise"] + (1 - batch["mask"]))
+    monkeypatch.setattr(objective, "_predict", lambda _, batch: batch["noise"] + (1 - batch["mask"]))
     assert float(objective.loss({}, batch, 0)[0]) == 0.0
     everywhere = objective_of(dataclasses.replace(plain, outside=1.0), portraits)
-    monkeypatch.setattr(everywhere, "_predict", lambda modules, batch: batch["noise"] + (1 - batch["mask"]))
+    monkeypatch.setattr(everywhere, "_predict", lambda _, batch: batch["noise"] + (1 - batch["mask"]))
     expected = (1 - batch["mask"]).mean()
     assert float(everywhere.loss({}, batch, 0)[0]) == pytest.approx(float(expected), rel=1e-5)
 
