@@ -93,11 +93,16 @@ def what_is_missing(recipe: Recipe) -> str:
 
     from faceedit.errors import WeightsError
     from faceedit.models.places import weight_paths
+    from faceedit.safety import require_checker
 
     try:
         files = weight_paths(recipe.weights).values()
     except WeightsError:
         return "weights not on this machine"
+    try:
+        require_checker(recipe)
+    except WeightsError:
+        return "its safety checker is not on this machine"
     size = sum(path.stat().st_size for path in files)
     # Weights twice: once as they are read, once in the precision that they run in.
     if 2 * size > psutil.virtual_memory().available:

@@ -165,10 +165,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Result:
-    """An edited picture: `rgb` uint8 [H, W, 3] at the input's size, equal to the input wherever `mask` is 0."""
+    """An edited picture: `rgb` uint8 [H, W, 3] at the input's size, equal to the input wherever `mask` is 0.
+
+    `safety` is what the safety checker said: "off" where the recipe does not ask it, "clear" or "flagged".
+    """
 
     picture: Picture
     rgb: Bytes3
     mask: Mask
     record: Record
     warnings: tuple[str, ...] = ()
+    safety: str = "off"

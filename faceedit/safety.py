@@ -1,7 +1,7 @@
-"""The safety checker that the published Stable Diffusion backbones come with: asked about every edit, never obeyed blindly.
+"""The safety checker of the published Stable Diffusion backbones: shown every edit.
 
-It compares CLIP's view of the edited crop with a fixed list of concepts, most of them sexual. A finding blocks the result
-or marks it, as the recipe says; the picture is never replaced by a black one.
+It compares CLIP's view of the edited crop with a fixed list of concepts, most of them sexual. A finding blocks the
+result or marks it, as the recipe says; the picture is never replaced by a black one.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same with tiny weights in the place of Stable Diffusion 1.5, of which the manifest then knows no sizes."""
-    save_components(
-        random_components(), cache / "models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots" / COMMIT
-    )
+    folder = cache / "models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots" / COMMIT
+    save_components(random_components(), folder)
+    # Choosing a recipe looks only whether its safety checker is there.
+    index = json.loads((folder / "model_index.json").read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "safety_checker").mkdir()
+    (folder / "safety_checker/model.safetensors").write_bytes(b"")
     sets = tuple(replace(known, files=()) if known.id == "sd-1.5" else known for known in manifest.weight_sets())
     monkeypatch.setattr("faceedit.models.manifest.weight_sets", lambda: sets)
 
