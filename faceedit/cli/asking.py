@@ -35,6 +35,7 @@ def build_request(
     region: Sequence[str] | None,
     settings: Sequence[str] | None,
     locator: str | None = None,
+    stfg: bool | None = None,
     **options: Any,
 ) -> Request:
     """The request that a command line makes; `options` are further fields of `Request`, by name.
@@ -48,6 +49,8 @@ def build_request(
     chosen = settings_of(settings)
     if locator is not None:
         chosen["locator.name"] = locator
+    if stfg is not None:
+        chosen["stfg.enabled"] = str(stfg).lower()
     mask: Path | None = options.get("mask")
     if mask is not None and region:
         raise UsageError("--mask and --region exclude each other", "leave one of them out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import typer
 from faceedit.cli import options as o
 from faceedit.cli.asking import build_request
 from faceedit.cli.console import Console, Progress, columns
-from faceedit.cli.files import STDIO, check_outputs, check_stdout, output_path
+from faceedit.cli.files import STDIO, check_folder, check_outputs, check_stdout, output_path
 from faceedit.cli.output import Targets, write_result
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
@@ -21,10 +21,11 @@ from faceedit.errors import UsageError
 if TYPE_CHECKING:
     from faceedit.dry_run import Plan
     from faceedit.editors.base import Step
-    from faceedit.request import Request, Result
+    from faceedit.request import Float2, Request, Result
     from faceedit.run import Prepared
 
 SCHEMA = "faceedit.edit/1"
+NO_MAPS = "there are no maps to save: this editor shows none; ca-edit does, and inpaint with --stfg"
 LOSSY = "JPEG changes pixels a little everywhere; PNG, WebP and TIFF keep those outside the mask as they are"
 
 
@@ -55,8 +56,10 @@ def register(app: typer.Typer) -> None:
         dtype: o.DType = "auto",
         memory: o.Memory = "auto",
         settings: o.Settings = None,
+        stfg: o.Stfg = None,
         save_mask: o.SaveMask = None,
         compare: o.CompareFile = None,
+        save_maps: o.SaveMaps = None,
         force: o.Force = False,
         dry_run: o.DryRun = False,
         no_metadata: o.NoMetadata = False,
@@ -68,6 +71,7 @@ def register(app: typer.Typer) -> None:
             region=region,
             settings=settings,
             locator=locator,
+            stfg=stfg,
             backend=backend,
             recipe=recipe,
             mask=mask,
@@ -83,7 +87,17 @@ def register(app: typer.Typer) -> None:
             dtype=dtype,
             memory=memory,
         )
-        run_edit(console, image, request, output, variants, save_mask, compare, force, dry_run, not no_metadata)
+        extra = Extra(save_mask, compare, save_maps)
+        run_edit(console, image, request, output, variants, extra, force, dry_run, not no_metadata)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What is written besides the picture, where it was asked for."""
+
+    mask: Path | None = None
+    compare: Path | None = None
+    maps: Path | None = None
 
 
 def run_edit(
@@ -92,8 +106,7 @@ def run_edit(
     request: Request,
     output: str | None,
     variants: int,
-    save_mask: Path | None,
-    compare: Path | None,
+    extra: Extra,
     force: bool,
     dry_run: bool,
     metadata: bool,
@@ -110,11 +123,14 @@ def run_edit(
     check_stdout(console, output)
     choice = choose_recipe(request)
     first = output_path(image, output, choice.recipe.editor)
-    named = Targets(first, save_mask, compare)
+    named = Targets(first, extra.mask, extra.compare, extra.maps)
     targets = [named if variants == 1 else named.for_seed(request.seed + k) for k in range(variants)]
     check_outputs([path for target in targets for path in target.paths], force)
+    for target in targets:
+        check_folder(target.maps, force)
     if dry_run:
-        show_plan(console, plan(request), [path for target in targets for path in target.paths if path])
+        writes = [path for target in targets for path in (*target.paths, target.maps) if path]
+        show_plan(console, plan(request), writes)
         return
     prepared = prepare(request, choice)
     console.say(f"recipe {choice.reason}{'; ' if choice.better else ''}{choice.better}")
@@ -129,21 +145,32 @@ def run_edit(
     for number, target in enumerate(targets):
         one = replace(request, seed=request.seed + number)
         start = time.perf_counter()
+        seen: dict[int, dict[str, Float2]] = {}
         with console.progress() as report:
-            result = require_change(warm.edit(prepared, one, shown_steps(report)))
+            listener = shown_steps(report, None if target.maps is None else seen)
+            result = require_change(warm.edit(prepared, one, listener))
         if target.picture is not None and format_of(target.picture) == "JPEG":
             result = replace(result, warnings=(*result.warnings, LOSSY))
+        if target.maps is not None and not seen:
+            target = replace(target, maps=None)
+            result = replace(result, warnings=(*result.warnings, NO_MAPS))
         seconds = time.perf_counter() - start
-        write_result(console, result, target, force, metadata)
+        write_result(console, result, target, force, metadata, seen)
         for warning in result.warnings:
             console.warn(warning)
         shown = None if target.picture is None else str(target.picture)
         console.emit(SCHEMA, document(image, one, prepared, result, target, seconds), shown)
 
 
-def shown_steps(report: Progress) -> Callable[[Step], None]:
-    """A listener for the edit loop that moves the progress bar."""
-    return lambda step: report("editing", step.number, step.total)
+def shown_steps(report: Progress, seen: dict[int, dict[str, Float2]] | None = None) -> Callable[[Step], None]:
+    """A listener for the edit loop that moves the progress bar and, with `seen`, keeps the steps' maps there."""
+
+    def listen(step: Step) -> None:
+        report("editing", step.number, step.total)
+        if seen is not None and step.maps:
+            seen[step.number] = {name: values.float().cpu().numpy() for name, values in step.maps.items()}
+
+    return listen
 
 
 def show_plan(console: Console, plan: Plan, writes: Sequence[Path]) -> None:
@@ -166,6 +193,7 @@ def document(
         "output": None if target.picture is None else str(target.picture),
         "mask": None if target.mask is None else str(target.mask),
         "compare": None if target.compare is None else str(target.compare),
+        "maps": None if target.maps is None else str(target.maps),
         "editor": prepared.recipe.editor,
         "recipe": prepared.recipe.name,
         "prompts": list(request.prompts),

@@ -101,3 +101,22 @@ def check_outputs(paths: Iterable[Path | None], force: bool) -> None:
                 raise OutputError(f"{path} exists already", "add --force to replace it, or choose another name with -o")
         except OSError as error:  # a name that the file system does not take
             raise OutputError(f"cannot write {path}: {error.strerror}", "choose another name with -o") from None
+
+
+def check_folder(path: Path | None, force: bool) -> None:
+    """Refuses a folder of results before any work: it must be new or empty, or `force` given.
+
+    Raises:
+        OutputError: it holds something, it is a file, or the folder around it is missing.
+    """
+    if path is None:
+        return
+    try:
+        if not path.parent.is_dir():
+            raise OutputError(f"the folder {path.parent} does not exist", "create it first, or choose another folder")
+        if os.path.lexists(path) and not path.is_dir():
+            raise OutputError(f"{path} is no folder", "choose another one")
+        if path.is_dir() and not force and any(path.iterdir()):
+            raise OutputError(f"{path} is not empty", "add --force to write into it, or choose another folder")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}", "choose another folder") from None

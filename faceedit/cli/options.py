@@ -16,7 +16,7 @@ def env_name(flag: str) -> str:
 
 
 def _option(*flags: str, text: str, **more: Any) -> Any:
-    return typer.Option(*flags, help=text, envvar=env_name(flags[0]), show_envvar=False, **more)
+    return typer.Option(*flags, help=text, envvar=env_name(flags[0].partition("/")[0]), show_envvar=False, **more)
 
 
 # Arguments
@@ -53,6 +53,10 @@ Strength = Annotated[
 ]
 SourcePrompt = Annotated[str | None, _option("--source-prompt", text="Describes the picture as it is.", metavar="TEXT")]
 Variants = Annotated[int, _option("--variants", text="Results to make, each with the next seed.", min=1, metavar="K")]
+
+Stfg = Annotated[
+    bool | None, _option("--stfg/--no-stfg", text="Guide the seam's low frequencies; as the recipe says without it.")
+]
 
 # Where to edit
 MaskFile = Annotated[
@@ -92,6 +96,9 @@ RunFolder = Annotated[
 SaveMask = Annotated[Path | None, _option("--save-mask", text="Also write the mask that was used.", metavar="FILE")]
 CompareFile = Annotated[
     Path | None, _option("--compare", text="Also write input, mask and result side by side.", metavar="FILE")
+]
+SaveMaps = Annotated[
+    Path | None, _option("--save-maps", text="Also write what the method saw at its steps.", metavar="DIR")
 ]
 Overlay = Annotated[
     Path | None, _option("--overlay", text="Where to write the mask drawn on the picture.", metavar="FILE")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceedit.request import Result
+    from faceedit.step_maps import Seen
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,25 @@ class Targets:
     picture: Path | None
     mask: Path | None = None
     compare: Path | None = None
+    maps: Path | None = None
 
     @property
     def paths(self) -> tuple[Path | None, ...]:
-        """All of them."""
+        """All that are single files; `maps` is a folder."""
         return self.picture, self.mask, self.compare
 
     def for_seed(self, seed: int) -> Targets:
         """The files of the variant with this seed."""
-        return Targets(*(path and numbered(path, seed) for path in self.paths))
+        return Targets(*(path and numbered(path, seed) for path in (*self.paths, self.maps)))
 
 
-def write_result(console: Console, result: Result, targets: Targets, force: bool, metadata: bool) -> None:
-    """Writes the picture, and the mask and the comparison where they were asked for.
+def write_result(
+    console: Console, result: Result, targets: Targets, force: bool, metadata: bool, seen: Seen | None = None
+) -> None:
+    """Writes the picture, and mask, comparison and maps where they were asked for.
+
+    Args:
+        seen: maps by step, where `targets` names a folder for them.
 
     Raises:
         OutputError: a file cannot be written, or its format cannot hold the result.
@@ -44,6 +52,7 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
     from faceedit.compare import input_mask_result
     from faceedit.images import format_of
     from faceedit.provenance import encode_result
+    from faceedit.step_maps import OWN_NAME, map_pictures
 
     container = "PNG" if targets.picture is None else format_of(targets.picture)
     files = [(targets.picture, encode_result(result, container, metadata=metadata))]
@@ -52,7 +61,37 @@ def write_result(console: Console, result: Result, targets: Targets, force: bool
     if targets.compare is not None:
         pixels = input_mask_result(result.picture.rgb, result.mask.values, result.rgb)
         files.append((targets.compare, edited_bytes(pixels, targets.compare)))
-    write_files(console, files, force)
+    if targets.maps is None or not seen:
+        write_files(console, files, force)
+        return
+    pictures = map_pictures(seen)
+    files += [(targets.maps / name, pixel_bytes(pixels, None)) for name, pixels in pictures.items()]
+    with new_folder(targets.maps):
+        write_files(console, files, force)
+        for path in targets.maps.iterdir():
+            if OWN_NAME.fullmatch(path.name) and path.name not in pictures:
+                path.unlink()
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Makes a folder, and takes it away again where the block fails before anything lies in it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    from faceedit.errors import OutputError
+
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {path}: {error.strerror}", "check the permissions there") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            path.rmdir()
+        raise
 
 
 def write_files(console: Console, files: Sequence[tuple[Path | None, bytes]], force: bool) -> None:

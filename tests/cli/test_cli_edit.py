@@ -25,6 +25,7 @@ EDIT_KEYS = {
     "output": str,
     "mask": str,
     "compare": str,
+    "maps": str,
     "editor": str,
     "recipe": str,
     "prompts": list,
@@ -65,6 +66,7 @@ def test_default_output_and_what_goes_where(call: Call, portrait: Path) -> None:
 def test_json_object(call: Call, portrait: Path) -> None:
     """The schema as docs/cli.md states it; a key that goes or changes its type needs another version."""
     extra = ("--save-mask", portrait.with_name("m.png"), "--compare", portrait.with_name("c.png"))
+    extra = (*extra, "--stfg", "--save-maps", portrait.with_name("maps"))
     outcome = call("edit", portrait, "red lips", "-s", 3, *SMOKE, "--json", *extra)
     (document,) = outcome.documents
     assert {key: type(value) for key, value in document.items()} == EDIT_KEYS

@@ -22,6 +22,7 @@ SURFACE: dict[str, set[str]] = {
     | MACHINE
     | PLACE
     | {"--seed", "--variants", "--steps", "--strength", "--source-prompt"}
+    | {"--stfg", "--save-maps"}
     | {"--output", "--save-mask", "--compare", "--force", "--dry-run", "--no-metadata"},
     "mask": CHOICE | PLACE | {"--output", "--overlay", "--force"},
     "faces": {"--output", "--force"},
