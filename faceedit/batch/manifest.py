@@ -210,7 +210,10 @@ def _output(value: Any, where: str) -> PurePosixPath:
     from faceedit.images import format_of
 
     path = _path(value, where)
-    format_of(Path(path))
+    try:
+        format_of(Path(path))
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}", error.hint) from None
     return path
 
 
