@@ -112,13 +112,6 @@ class CacheOptions:
         at_least=0.0,
         at_most=10000.0,
     )
-    maps: float = option(
-        0.25,
-        "GB that one inverted picture may take if its attention maps are kept with it; without them each edit makes "
-        "them again",
-        at_least=0.0,
-        at_most=10000.0,
-    )
 
 
 @dataclass(frozen=True)

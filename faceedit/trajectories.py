@@ -45,31 +45,31 @@ class TrajectoryCache:
     Attributes:
         folder: made when the first trajectory is written.
         limit: bytes that all files together may take; the longest unused go first.
-        map_limit: bytes that one file may take if it is to hold attention maps, which can be made again.
     """
 
     folder: Path
     limit: int
-    map_limit: int
 
     def read(self, key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """The tensors (on the CPU) and texts of an entry, or `None` where there is none; reading makes it the newest.
+        """The tensors (on the CPU) and texts of an entry, or `None` where none can be read; it is now the newest.
 
         Raises:
             DamagedEntryError: the file is no safetensors file, or its content does not have the hash that it names,
                 or holds a number that is not finite.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.torch import load
 
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("faceedit", "{}"))
-                # Out of the file's mapped pages: they could change under a reader that has checked them.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
-        except FileNotFoundError:
+            data = path.read_bytes()
+        except OSError:
             return None
-        except (OSError, ValueError, SafetensorError) as error:
+        try:
+            tensors = load(data)
+            metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+            header = json.loads(metadata.get("faceedit", "{}"))
+        except (ValueError, SafetensorError) as error:
             raise DamagedEntryError(str(error)) from error
         texts = header.get("texts", {}) if isinstance(header, dict) else {}
         if not texts or header.get("sha256") != _digest(tensors, texts) or not _all_finite(tensors):
@@ -79,7 +79,7 @@ class TrajectoryCache:
         return tensors, texts
 
     def write(self, key: str, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-        """Keep a trajectory, as far as the limits allow, and delete the longest unused ones above them.
+        """Keep a trajectory that fits the limit, and delete the longest unused ones above it.
 
         Raises:
             OSError: the folder cannot be written.
@@ -87,11 +87,7 @@ class TrajectoryCache:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        from faceedit.editors.base import MAPS
-
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        if sum(tensor.nbytes for tensor in kept.values()) > min(self.map_limit, self.limit):
-            kept = {name: tensor for name, tensor in kept.items() if not name.startswith(MAPS)}
         if sum(tensor.nbytes for tensor in kept.values()) > self.limit or not _all_finite(kept):
             return
         header = json.dumps({"texts": dict(texts), "sha256": _digest(kept, texts)})
@@ -142,8 +138,8 @@ class TrajectoryCache:
 
 
 def open_cache(options: CacheOptions) -> TrajectoryCache:
-    """The user's own cache of trajectories under a recipe's limits."""
-    return TrajectoryCache(cache_folder() / "trajectories", round(options.limit * 1e9), round(options.maps * 1e9))
+    """The user's own cache of trajectories under a recipe's limit."""
+    return TrajectoryCache(cache_folder() / "trajectories", round(options.limit * 1e9))
 
 
 def trajectory_of(

@@ -52,7 +52,7 @@ def picture(seed=0):
 
 @pytest.fixture
 def cache(tmp_path):
-    return TrajectoryCache(tmp_path / "trajectories", 100 * MEGABYTE, 10 * MEGABYTE)
+    return TrajectoryCache(tmp_path / "trajectories", 100 * MEGABYTE)
 
 
 def entry(size=250, seed=0):
@@ -113,7 +113,7 @@ def test_editors_that_keep_nothing_are_inverted_each_time(cache):
 
 
 def test_a_limit_of_zero_keeps_nothing(tmp_path):
-    editor, off = Inverting("direct"), TrajectoryCache(tmp_path / "off", 0, 0)
+    editor, off = Inverting("direct"), TrajectoryCache(tmp_path / "off", 0)
     for _ in range(2):
         trajectory_of(editor, picture(), "a person", RECIPE, off)
     assert editor.inverted == 2
@@ -122,7 +122,7 @@ def test_a_limit_of_zero_keeps_nothing(tmp_path):
 
 def test_the_longest_unused_goes_first(tmp_path):
     """Breaks if entries go by age alone, or if the newest is deleted for the sake of older ones."""
-    cache = TrajectoryCache(tmp_path, MEGABYTE, MEGABYTE)
+    cache = TrajectoryCache(tmp_path, MEGABYTE)
     for number in range(3):
         cache.write(key(number), *entry(seed=number))
         os.utime(tmp_path / f"{key(number)}.safetensors", (number, number))
@@ -134,21 +134,11 @@ def test_the_longest_unused_goes_first(tmp_path):
 
 
 def test_what_is_larger_than_the_limit_is_not_kept(tmp_path):
-    cache = TrajectoryCache(tmp_path / "cache", MEGABYTE, MEGABYTE)
+    cache = TrajectoryCache(tmp_path / "cache", MEGABYTE)
     cache.write(key(0), *entry(100))
     cache.write(key(1), *entry(2000))
     assert cache.read(key(1)) is None
     assert cache.read(key(0)) is not None
-
-
-def test_attention_maps_are_kept_while_they_are_small(tmp_path):
-    """Breaks if maps fill the disk, or if dropping them loses the rest."""
-    tensors, texts = entry()
-    tensors["maps/000/mid"] = torch.rand(250, 250)
-    for limit, names in ((MEGABYTE, {"chain", "maps/000/mid"}), (MEGABYTE // 3, {"chain"})):
-        cache = TrajectoryCache(tmp_path / str(limit), 100 * MEGABYTE, limit)
-        cache.write(key(0), tensors, texts)
-        assert set(cache.read(key(0))[0]) == names
 
 
 def flip(path):
@@ -210,7 +200,7 @@ def test_numbers_that_are_not_finite_are_not_kept(cache):
 
 def test_a_folder_that_cannot_be_written_does_not_stop_an_edit(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    blocked = TrajectoryCache(tmp_path / "file" / "below", MEGABYTE, MEGABYTE)
+    blocked = TrajectoryCache(tmp_path / "file" / "below", MEGABYTE)
     trajectory, notes = trajectory_of(Inverting("direct"), picture(), "a person", RECIPE, blocked)
     assert trajectory.chain.shape[0] == STEPS + 1
     assert len(notes) == 1
@@ -246,8 +236,8 @@ def test_what_a_killed_process_left_is_cleaned_up(cache):
 
 def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("FACEEDIT_CACHE", str(tmp_path))
-    found = open_cache(CacheOptions(limit=2.0, maps=0.5))
-    assert found == TrajectoryCache(tmp_path / "trajectories", 2 * 10**9, 5 * 10**8)
+    found = open_cache(CacheOptions(limit=2.0))
+    assert found == TrajectoryCache(tmp_path / "trajectories", 2 * 10**9)
 
 
 def test_keys_see_the_shape_and_every_byte():
@@ -261,7 +251,7 @@ import sys
 from pathlib import Path
 import torch
 from faceedit.trajectories import TrajectoryCache
-cache = TrajectoryCache(Path(sys.argv[1]), 60_000, 60_000)
+cache = TrajectoryCache(Path(sys.argv[1]), 60_000)
 read = 0
 for turn in range(150):
     number = (turn * int(sys.argv[2])) % 7
@@ -294,6 +284,6 @@ def test_processes_share_the_folder(tmp_path):
     for worker, (out, err) in zip(workers, outcomes, strict=True):
         assert worker.returncode == 0, err
         assert int(out) > 0
-    cache = TrajectoryCache(tmp_path, 60_000, 60_000)
+    cache = TrajectoryCache(tmp_path, 60_000)
     assert cache.usage()[1] <= 60_000
     assert not list(tmp_path.glob(".*.part"))

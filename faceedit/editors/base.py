@@ -17,8 +17,6 @@ from faceedit.request import EditText
 
 Float3 = NDArray[np.float32]
 
-MAPS = "maps/"
-
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -35,10 +33,7 @@ class Trajectory:
     source: str
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Its tensors by name and its texts by name, all that `KeepsTrajectories.restore` needs.
-
-        What can be made again from the rest has a name that begins with `MAPS`.
-        """
+        """Its tensors by name and its texts by name, all that `KeepsTrajectories.restore` needs."""
         return {"pixels": self.pixels, "latents": self.latents}, {"source": self.source}
 
 
@@ -90,14 +85,14 @@ class KeepsTrajectories(Protocol):
         """Everything but crop, sentence, weights and device that a trajectory depends on, as JSON values."""
 
     def restore(self, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> Trajectory:
-        """The trajectory that `to_tensors` took apart, bit by bit; tensors named `MAPS`... may be missing.
+        """The trajectory that `to_tensors` took apart, bit by bit.
 
         Args:
             tensors: on the CPU.
             texts: as stored.
 
         Raises:
-            KeyError: another part is missing.
+            KeyError: a part is missing.
         """
 
 

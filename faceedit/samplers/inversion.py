@@ -7,7 +7,6 @@ ones. Symbols as in `faceedit.samplers.ddim`; a network is only ever a callable 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -16,14 +15,6 @@ from faceedit.samplers.ddim import DdimSchedule, ddim_step, guided
 
 PredictNoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(z_t [B, C, h, w], t scalar, text [B, 77, D]) -> ε [B, C, h, w]."""
-
-Watch = Callable[[int], AbstractContextManager[object]]
-"""Step number, from 0 -> a block around that step's conditional prediction, e.g. one that captures attention maps."""
-
-
-def unwatched(_step: int) -> AbstractContextManager[object]:
-    """The `Watch` that does nothing."""
-    return nullcontext()
 
 
 def ddim_chain(
@@ -90,7 +81,6 @@ def guided_chain(
     null: Tensor,
     schedule: DdimSchedule,
     guidance: float,
-    watch: Watch = unwatched,
 ) -> Tensor:
     """Reconstruction under classifier-free guidance: what a null-text or plain inversion comes back to.
 
@@ -100,7 +90,6 @@ def guided_chain(
         text: [1, 77, D], the source sentence.
         null: [T, 77, D], one null embedding per step, or [1, 77, D] for all of them.
         guidance: w.
-        watch: around the conditional predictions.
 
     Returns:
         float32 [T + 1, 1, C, h, w].
@@ -108,33 +97,24 @@ def guided_chain(
 
     def denoise(z: Tensor, i: int) -> Tensor:
         t = schedule.timesteps[i]
-        with watch(i):
-            cond = predict_noise(z, t, text)
-        return guided(predict_noise(z, t, null_at(null, i)), cond, guidance)
+        return guided(predict_noise(z, t, null_at(null, i)), predict_noise(z, t, text), guidance)
 
     return sample_chain(denoise, z_t, schedule)
 
 
-def conditional_chain(
-    predict_noise: PredictNoise, z_t: Tensor, text: Tensor, schedule: DdimSchedule, watch: Watch = unwatched
-) -> Tensor:
+def conditional_chain(predict_noise: PredictNoise, z_t: Tensor, text: Tensor, schedule: DdimSchedule) -> Tensor:
     """Reconstruction without guidance, which is also that of negative-prompt inversion under any guidance.
 
     Where the null embedding is the source's own (Miyake et al., "Negative-prompt Inversion"), ε_∅ = ε_c and guidance
     cancels; one prediction per step is enough.
 
     Args:
-        predict_noise, z_t, text, schedule, watch: as in `guided_chain`.
+        predict_noise, z_t, text, schedule: as in `guided_chain`.
 
     Returns:
         float32 [T + 1, 1, C, h, w].
     """
-
-    def denoise(z: Tensor, i: int) -> Tensor:
-        with watch(i):
-            return predict_noise(z, schedule.timesteps[i], text)
-
-    return sample_chain(denoise, z_t, schedule)
+    return sample_chain(lambda z, i: predict_noise(z, schedule.timesteps[i], text), z_t, schedule)
 
 
 def null_at(null: Tensor, step: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn.functional import mse_loss
 
 from faceedit.errors import NumericError
 from faceedit.samplers.ddim import DdimSchedule, ddim_step, guided
-from faceedit.samplers.inversion import PredictNoise, Watch, unwatched
+from faceedit.samplers.inversion import PredictNoise
 
 INNER_STEPS = 10
 # Of the published notebook, whose 50 steps lower the rate to 10⁻² (1 - i/100) and raise the bar to 10⁻⁵ + 2·10⁻⁵ i.
@@ -48,7 +48,6 @@ def null_text(
     guidance: float,
     *,
     inner_steps: int = INNER_STEPS,
-    watch: Watch = unwatched,
 ) -> NullText:
     """Algorithm 1 of the paper, with the constants of its published notebook.
 
@@ -67,7 +66,6 @@ def null_text(
         schedule: the steps that `chain` was made with.
         guidance: w; at 1 the null embedding does not count and stays as it is.
         inner_steps: most updates per step.
-        watch: around the conditional predictions.
 
     Raises:
         NumericError: a loss or an embedding is not finite.
@@ -76,7 +74,7 @@ def null_text(
     latents, embeddings, losses = [z], [], []
     for i, t in enumerate(schedule.timesteps):
         alpha_bar, alpha_bar_next = schedule.alpha_bar[i], schedule.alpha_bar[i + 1]
-        with torch.no_grad(), watch(i):
+        with torch.no_grad():
             cond = predict_noise(z, t, text)
         step = _Step(predict_noise, z, t, cond, guidance, alpha_bar, alpha_bar_next)
         if guidance != 1:

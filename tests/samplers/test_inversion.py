@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 import torch
 
@@ -134,20 +132,14 @@ def test_null_text_is_deterministic(backbone, schedule, texts, chain, optimised)
 
 def test_null_text_predicts_the_condition_once_per_step(backbone, schedule, texts, chain):
     """Breaks if an update or the step itself predicts again what cannot have changed."""
-    asked, watched = [], []
+    asked = []
 
     def counted(z, t, text):
-        asked.append(torch.equal(text, texts[0]))
+        asked.append(text is texts[0])
+        assert torch.is_grad_enabled() == text.requires_grad
         return backbone.predict_noise(z, t, text)
 
-    @contextmanager
-    def watch(i):
-        before = len(asked)
-        yield
-        watched.append((i, asked[before:], torch.is_grad_enabled()))
-
-    found = null_text(counted, chain, *texts, schedule, GUIDANCE, watch=watch)
-    assert watched == [(i, [True], False) for i in range(STEPS)]
+    found = null_text(counted, chain, *texts, schedule, GUIDANCE)
     assert sum(asked) == STEPS
     assert len(asked) == STEPS + sum(len(trace) for trace in found.losses) + STEPS
 

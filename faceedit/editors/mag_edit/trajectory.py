@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faceedit.editors.base import MAPS, Float3, Trajectory, finite
+from faceedit.editors.base import Float3, Trajectory, finite
 from faceedit.models.stable_diffusion import to_model_range
 from faceedit.samplers.ddim import DdimSchedule
-from faceedit.samplers.inversion import Watch, conditional_chain, ddim_chain, null_at, unwatched
+from faceedit.samplers.inversion import conditional_chain, ddim_chain, null_at
 from faceedit.samplers.null_text import null_text
 
 INVERSIONS = ("null-text", "direct", "npi")
@@ -29,45 +29,32 @@ class MagTrajectory(Trajectory):
             what the branch ends in (z_0 itself for "direct").
         null: float32 [T, 77, D], the null embedding of each step, or [1, 77, D] where one serves all of them.
         inversion: one of `INVERSIONS`.
-        maps: attention maps of the branch by step and layer, as the editor names them; `None` where they were not
-            kept and have to be made again.
     """
 
     chain: Tensor
     null: Tensor
     inversion: str
-    maps: Mapping[str, Tensor] | None = None
 
     def null_at(self, step: int) -> Tensor:
         """The null embedding float32 [1, 77, D] of a step, counted from 0."""
         return null_at(self.null, step)
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """As in `Trajectory`, with the attention maps under `MAPS`; `from_tensors` takes them back."""
+        """As in `Trajectory`; `from_tensors` takes them back."""
         tensors, texts = super().to_tensors()
-        tensors |= {"chain": self.chain, "null": self.null}
-        tensors |= {MAPS + name: values for name, values in (self.maps or {}).items()}
-        return tensors, {**texts, "inversion": self.inversion}
+        return {**tensors, "chain": self.chain, "null": self.null}, {**texts, "inversion": self.inversion}
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, Tensor], texts: Mapping[str, str], device: torch.device
     ) -> MagTrajectory:
-        """The trajectory that `to_tensors` took apart, bit by bit, on `device`; attention maps stay where they are.
+        """The trajectory that `to_tensors` took apart, bit by bit, on `device`.
 
         Raises:
             KeyError: a part is missing.
         """
-        maps = {name.removeprefix(MAPS): values for name, values in tensors.items() if name.startswith(MAPS)}
-        return cls(
-            pixels=tensors["pixels"].to(device),
-            latents=tensors["latents"].to(device),
-            source=texts["source"],
-            chain=tensors["chain"].to(device),
-            null=tensors["null"].to(device),
-            inversion=texts["inversion"],
-            maps=maps or None,
-        )
+        placed = {name: tensors[name].to(device) for name in ("pixels", "latents", "chain", "null")}
+        return cls(**placed, source=texts["source"], inversion=texts["inversion"])
 
 
 def trajectory_settings(backbone: Any, schedule: DdimSchedule, inversion: str, guidance: float) -> dict[str, Any]:
@@ -93,10 +80,8 @@ def invert_portrait(
     schedule: DdimSchedule,
     inversion: str,
     guidance: float,
-    watch: Watch | None = None,
-    watched_steps: int = 0,
 ) -> MagTrajectory:
-    """The trajectory of a portrait; its maps are the caller's, who watches the branch's conditional predictions.
+    """The trajectory of a portrait.
 
     - "null-text" (Mokady et al.): the branch is the guided reconstruction under optimised null embeddings.
     - "direct" (Ju et al., "PnP Inversion: Boosting Diffusion-based Editing with 3 Lines of Code"): at each step the
@@ -112,8 +97,6 @@ def invert_portrait(
         schedule: T steps.
         inversion: one of `INVERSIONS`.
         guidance: w; only "null-text" depends on it.
-        watch: around the branch's conditional prediction of each step, batch of one, at `chain[i]`.
-        watched_steps: "direct" makes these predictions for `watch` alone, and only of so many first steps.
 
     Raises:
         NumericError: a non-finite value.
@@ -130,14 +113,10 @@ def invert_portrait(
     with torch.no_grad():
         inverted = finite(ddim_chain(lambda z, t: predict_noise(z, t, text), z0, schedule), "the inverted picture")
     if inversion == "null-text":
-        found = null_text(predict_noise, inverted, text, empty, schedule, guidance, watch=watch or unwatched)
+        found = null_text(predict_noise, inverted, text, empty, schedule, guidance)
         return MagTrajectory(batch, z0, source, finite(found.chain, "the reconstruction"), found.null, inversion)
     with torch.no_grad():
         if inversion == "npi":
-            chain = conditional_chain(predict_noise, inverted[0], text, schedule, watch or unwatched)
+            chain = conditional_chain(predict_noise, inverted[0], text, schedule)
             return MagTrajectory(batch, z0, source, finite(chain, "the reconstruction"), text.float(), inversion)
-        if watch is not None:
-            for i, t in enumerate(schedule.timesteps[:watched_steps]):
-                with watch(i):
-                    predict_noise(inverted[i], t, text)
         return MagTrajectory(batch, z0, source, inverted, empty, inversion)
