@@ -67,6 +67,7 @@ def _system(config_file: Path) -> list[Finding]:
         Finding("disk", f"{_gigabytes(free)} free here", free >= LOW_DISK, "make room: results and trainings need it"),
         Finding("defaults", f"{config_file}{'' if config_file.is_file() else ' (not there)'}"),
         Finding("hub cache", hub_cache()),
+        Finding("cache", _inverted_pictures()),
         Finding("faces", f"embedded detectors{_yunet()}"),
     ]
 
@@ -76,6 +77,15 @@ def _yunet() -> str:
 
     found = sorted(yunet_folder().glob("face_detection_yunet*.onnx"))
     return f" and {found[-1]}" if found else f"; YuNet's ONNX file would be taken from {yunet_folder()}"
+
+
+def _inverted_pictures() -> str:
+    from faceedit.recipe_schema import CacheOptions
+    from faceedit.trajectories import open_cache
+
+    cache = open_cache(CacheOptions())
+    count, size = cache.usage()
+    return f"{count} inverted pictures, {_gigabytes(size)}, in {cache.folder}"
 
 
 def hub_cache() -> str:

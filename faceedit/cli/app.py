@@ -11,7 +11,21 @@ from typing import Annotated, Any
 import typer
 
 from faceedit import __version__
-from faceedit.cli import batch, compare, data, edit, evaluate, faces, machine, mask, recipes, record, train, weights
+from faceedit.cli import (
+    batch,
+    cache,
+    compare,
+    data,
+    edit,
+    evaluate,
+    faces,
+    machine,
+    mask,
+    recipes,
+    record,
+    train,
+    weights,
+)
 from faceedit.cli.console import Console
 from faceedit.cli.userfile import defaults, user_file
 from faceedit.errors import FaceEditError, UsageError
@@ -23,7 +37,7 @@ configuration folder (faceedit doctor prints where); a flag wins over the enviro
 the recipe."""
 
 app = typer.Typer(name="faceedit", rich_markup_mode=None, pretty_exceptions_enable=False)
-for room in (edit, batch, mask, faces, compare, record, recipes, weights, data, train, evaluate, machine):
+for room in (edit, batch, mask, faces, compare, record, recipes, weights, cache, data, train, evaluate, machine):
     room.register(app)
 
 

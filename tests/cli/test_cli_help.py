@@ -34,6 +34,8 @@ SURFACE: dict[str, set[str]] = {
     "weights list": set(),
     "weights verify": set(),
     "weights path": set(),
+    "cache show": set(),
+    "cache clear": set(),
     "data portraits": {"--output", "--count", "--seed", "--size", "--force"},
     "train": {"--output", "--resume", "--set"},
     "eval portraits": CHOICE
