@@ -128,7 +128,7 @@ def archive() -> bytes:
     """The start of a file by `torch.save`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("archive/data.pkl", pickle.dumps({"state": 1}))
+        file.writestr(zipfile.ZipInfo("archive/data.pkl"), pickle.dumps({"state": 1}))
     return buffer.getvalue()
 
 

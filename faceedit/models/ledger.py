@@ -51,7 +51,7 @@ def record_acceptance(licence: str, terms: str, name: str) -> None:
 def _read() -> dict[str, Any]:
     try:
         values = json.loads(ledger_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -55,7 +55,7 @@ def _stamp(path: Path, expected: str) -> list[int | str]:
 def _read() -> dict[str, list[int | str]]:
     try:
         stamps = json.loads((cache_folder() / _STAMPS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return stamps if isinstance(stamps, dict) else {}
 
