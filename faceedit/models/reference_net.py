@@ -16,6 +16,15 @@ from faceedit.models.residual_unet import Residuals, layers_of
 
 # BrushNet's published configuration calls its attention-free mid block by this name, and only that one.
 _BRUSHNET_MID = "MidBlock2D"
+# What else that configuration names: options of other backbones, unused for SD 1.x.
+_BRUSHNET_UNUSED = frozenset(
+    {
+        "addition_embed_type", "addition_embed_type_num_heads", "addition_time_embed_dim", "class_embed_type",
+        "brushnet_conditioning_channel_order", "conditioning_embedding_out_channels", "encoder_hid_dim",
+        "encoder_hid_dim_type", "global_pool_conditions", "num_attention_heads", "num_class_embeds",
+        "projection_class_embeddings_input_dim",
+    }
+)  # fmt: skip
 
 
 class ReferenceNet(ModelMixin, AttentionMixin, ConfigMixin):  # type: ignore[misc]
@@ -140,6 +149,11 @@ class ReferenceNet(ModelMixin, AttentionMixin, ConfigMixin):  # type: ignore[mis
             conv.weight[:, noisy:known] = unet.conv_in.weight[:, :noisy]
             conv.bias.copy_(unet.conv_in.bias)
         return net
+
+    @classmethod
+    def from_config(cls, config: Any, **options: Any) -> Any:
+        """As diffusers does it, for BrushNet's published configuration too."""
+        return super().from_config({k: v for k, v in config.items() if k not in _BRUSHNET_UNUSED}, **options)
 
     @property
     def layout(self) -> str:
