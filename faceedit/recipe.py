@@ -35,7 +35,8 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, str] = _NO_OVERRIDES)
 
     Args:
         name_or_path: name of a shipped recipe ("mini/inpaint"; "mini" means "mini/base") or path of a YAML file.
-        overrides: dotted keys and values as text, as `--set` gives them ("sampling.steps": "20").
+        overrides: dotted keys and values as text, as `--set` gives them ("sampling.steps": "20"); a key without a dot
+            that is none of the recipe's own means an option of its editor's section ("inversion": "npi").
 
     Raises:
         UsageError: no such recipe, a key that the schema does not know, a value of another type or outside its
@@ -45,7 +46,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, str] = _NO_OVERRIDES)
     values = _inherited(path, (), name_or_path)
     values["name"] = _name_of(path)
     for key, text in overrides.items():
-        _override(values, key, text)
+        _override(values, _in_section(values, key), text)
     return recipe_from(values, str(name_or_path))
 
 
@@ -146,6 +147,14 @@ def _inherited(path: Path, heirs: tuple[Path, ...], asked_as: str) -> dict[str, 
     below = _inherited(_find(base, path.parent), (*heirs, resolved), asked_as)
     merged = OmegaConf.to_container(OmegaConf.merge(below, values))
     return typing.cast("dict[str, Any]", merged)
+
+
+def _in_section(values: Mapping[str, Any], key: str) -> str:
+    """The full key of an override: the recipe's own, or of the section that is named like its editor."""
+    section = str(values.get("editor", Recipe.editor)).replace("-", "_")
+    kind = _hints(Recipe).get(section)
+    own = key in _hints(Recipe) or not is_dataclass(kind)
+    return key if own or key not in _hints(typing.cast(type, kind)) else f"{section}.{key}"
 
 
 def _override(values: dict[str, Any], key: str, text: str) -> None:

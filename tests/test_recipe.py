@@ -198,3 +198,13 @@ def test_the_documentation_lists_every_option() -> None:
         assert f"| `{row.key}` | {row.value} | {row.meaning} |" in text, row.key
     for name in list_recipes():
         assert f"| `{name}` |" in text, name
+
+
+def test_a_key_without_a_dot_means_the_editors_own_section() -> None:
+    """Breaks when `--set inversion=npi` needs its section said, or reaches another editor's section."""
+    assert load_recipe("smoke/mag-edit", {"inversion": "npi", "exact_reference": "true"}).mag_edit.inversion == "npi"
+    assert load_recipe("smoke/inpaint", {"candidates": "3", "size": "96"}).inpaint.candidates == 3
+    with pytest.raises(UsageError, match="unknown key 'inversion'"):
+        load_recipe("smoke/inpaint", {"inversion": "npi"})
+    with pytest.raises(UsageError, match="is no choice"):
+        load_recipe("smoke/mag-edit", {"inversion": "ddpm"})

@@ -36,6 +36,7 @@ def build_request(
     settings: Sequence[str] | None,
     locator: str | None = None,
     stfg: bool | None = None,
+    constraint: str | None = None,
     **options: Any,
 ) -> Request:
     """The request that a command line makes; `options` are further fields of `Request`, by name.
@@ -51,6 +52,8 @@ def build_request(
         chosen["locator.name"] = locator
     if stfg is not None:
         chosen["stfg.enabled"] = str(stfg).lower()
+    if constraint is not None:
+        chosen["mag_edit.constraint"] = constraint
     mask: Path | None = options.get("mask")
     if mask is not None and region:
         raise UsageError("--mask and --region exclude each other", "leave one of them out")

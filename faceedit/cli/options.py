@@ -54,6 +54,10 @@ Strength = Annotated[
 SourcePrompt = Annotated[str | None, _option("--source-prompt", text="Describes the picture as it is.", metavar="TEXT")]
 Variants = Annotated[int, _option("--variants", text="Results to make, each with the next seed.", min=1, metavar="K")]
 
+Constraint = Annotated[
+    str | None,
+    _option("--constraint", text="What guides MAG-Edit: auto, token, spatial or none.", metavar="NAME"),
+]
 Stfg = Annotated[
     bool | None, _option("--stfg/--no-stfg", text="Guide the seam's low frequencies; as the recipe says without it.")
 ]
@@ -152,6 +156,18 @@ RetryFailed = Annotated[bool, _option("--retry-failed", text="Try again what fai
 MergedFile = Annotated[
     Path | None, _option("--output", "-o", text="File to write; merged.jsonl in DIR without it.", metavar="FILE")
 ]
+
+# Weights
+AcceptLicence = Annotated[bool, _option("--accept-licence", text="The licence was read and is accepted.")]
+Revision = Annotated[str, _option("--revision", text="Commit to fetch instead of the pinned one.", metavar="COMMIT")]
+AllowMoving = Annotated[bool, _option("--allow-moving", text="Take a branch or tag, which can change.")]
+Yes = Annotated[bool, _option("--yes", text="Do not ask.")]
+
+# Signing
+SignCertificate = Annotated[
+    Path | None, _option("--sign-cert", text="Sign the result (C2PA) with this certificate chain, PEM.", metavar="FILE")
+]
+SignKey = Annotated[Path | None, _option("--sign-key", text="Private key of that certificate, PEM.", metavar="FILE")]
 
 # Shared by all verbs
 Json = Annotated[bool, _option("--json", text="One JSON object per result on stdout.")]
