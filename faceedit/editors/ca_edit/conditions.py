@@ -20,36 +20,44 @@ class Conditions:
     """The conditions of a batch's kinds of rows: [unconditional, conditional], or one kind.
 
     Attributes:
-        known: masked-picture latents and mask [1, 5, h, w], the same for all rows.
+        known: masked-picture latents and mask [1, 5, h, w], the same for all rows; `None` without a reference net.
         mask: M on the latent grid, [1, 1, h, w].
         visual: keys and values of the visual tokens by layer, [kinds, n, C]; empty without an adapter.
-        pooled: f_pool, the text encoder's feature of the end token, [kinds, D].
+        ends: position of each kind's end token, int64 [kinds].
     """
 
-    known: Tensor
+    known: Tensor | None
     mask: Tensor
     visual: VisualKeys
-    pooled: Tensor
+    ends: Tensor
 
     @property
     def kinds(self) -> int:
         """How many kinds of rows."""
-        return len(self.pooled)
+        return len(self.ends)
 
     def conditional(self) -> Conditions:
         """The conditional kind alone."""
         visual = {number: (key[-1:], value[-1:]) for number, (key, value) in self.visual.items()}
-        return Conditions(self.known, self.mask, visual, self.pooled[-1:])
+        return Conditions(self.known, self.mask, visual, self.ends[-1:])
 
     def for_rows(self, count: int) -> Conditions:
         """The same for a batch of `count` rows, each kind's rows together."""
         k = count // self.kinds
         return Conditions(
-            repeat(self.known, "1 c h w -> b c h w", b=count),
+            None if self.known is None else repeat(self.known, "1 c h w -> b c h w", b=count),
             self.mask,
             {number: (_rows(key, k), _rows(value, k)) for number, (key, value) in self.visual.items()},
-            _rows(self.pooled, k),
+            _rows(self.ends, k),
         )
+
+    def pooled(self, text: Tensor) -> Tensor:
+        """f_pool of eq. 3, [B, D]: each row's feature of the end token, after the encoder's final layer norm.
+
+        Args:
+            text: token features [B, 77, D] of as many rows as there are `ends`.
+        """
+        return text[torch.arange(len(text)), self.ends]
 
 
 def _rows(x: Tensor, k: int) -> Tensor:
@@ -66,16 +74,13 @@ def known_surroundings(backbone: StableDiffusion, pixels: Tensor, pixel_mask: Te
     return torch.cat([backbone.encode_image(pixels * (pixel_mask < 0.5)), mask], dim=1)
 
 
-@torch.no_grad()
-def pooled_text(components: Any, sentences: Sequence[str]) -> Tensor:
-    """f_pool of eq. 3, [B, D]: the feature of each sentence's end token after the final layer norm."""
-    tokenizer = components.tokenizer
+def end_positions(tokenizer: Any, sentences: Sequence[str]) -> Tensor:
+    """Where each sentence's end token stands, int64 [B]."""
     limit = tokenizer.model_max_length
     ids = tokenizer(list(sentences), padding="max_length", max_length=limit, return_tensors="pt")["input_ids"]
-    hidden: Tensor = components.text_encoder(ids.to(components.device)).last_hidden_state
     # Padding may be the end token as well: the first one ends the sentence.
-    ends = (ids == tokenizer.eos_token_id).int().argmax(1)
-    return hidden[torch.arange(len(ids)), ends.to(hidden.device)]
+    ends: Tensor = (ids == tokenizer.eos_token_id).int().argmax(1)
+    return ends
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 from faceedit.attention.ca2 import Seen, condition_adapter
 from faceedit.editors.base import Trajectory
 from faceedit.editors.blended_editor import BlendedEditor
-from faceedit.editors.ca_edit.conditions import Conditions, known_surroundings, pooled_text, visual_keys
+from faceedit.editors.ca_edit.conditions import Conditions, end_positions, known_surroundings, visual_keys
 from faceedit.editors.ca_edit.parts import Parts, choose_parts
 from faceedit.models.condition_adapter import VisualKeys
 from faceedit.models.residual_unet import predict_with_residuals
@@ -40,11 +40,11 @@ class CaPredictor:
         net, unet = self.parts.reference_net, self.parts.unet
         told = self.conditions.for_rows(len(z))
         x = z.to(self.backbone.dtype)
-        with self._adapted(told) as seen:
+        with self._adapted(told, text) as seen:
             if net is None:
                 eps: Tensor = unet(x, t, encoder_hidden_states=text).sample
             else:
-                residuals = net(x, t, text, told.known.to(x.dtype))
+                residuals = net(x, t, text, told.known)
                 eps = predict_with_residuals(unet, x, t, text, residuals)
         if seen is not None and seen.scores:
             conditional = seen.mean_score((z.shape[2], z.shape[3]))[-(len(z) // self.conditions.kinds) :]
@@ -52,7 +52,7 @@ class CaPredictor:
         return eps.float()
 
     @contextmanager
-    def _adapted(self, told: Conditions) -> Iterator[Seen | None]:
+    def _adapted(self, told: Conditions, text: Tensor) -> Iterator[Seen | None]:
         adapter = self.parts.adapter
         if adapter is None:
             yield None
@@ -61,7 +61,7 @@ class CaPredictor:
             self.parts.host,
             adapter,
             told.visual,
-            told.pooled,
+            told.pooled(text),
             told.mask,
             score=self.parts.score,
             value=self.options.fixed_score,
@@ -90,21 +90,19 @@ class CaEditor(BlendedEditor[CaPredictor]):
 
     def predictor(self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor) -> CaPredictor:
         """The networks with the conditions of this edit; the picture is encoded here and at no step."""
-        pixels, adapter = trajectory.pixels, self.parts.adapter
+        pixels, parts, dtype = trajectory.pixels, self.parts, self.backbone.dtype
+        known: Tensor | None = None
         visual: VisualKeys = {}
-        if adapter is not None:
+        if parts.reference_net is not None:
+            known = known_surroundings(self.backbone, pixels, pixel_mask, mask).to(dtype)
+        if parts.adapter is not None:
             shown = pixels * (pixel_mask < 0.5) if self.ca_options.vision == "blanked" else pixels
-            visual = visual_keys(self.components, adapter, shown)
-        conditions = Conditions(
-            known_surroundings(self.backbone, pixels, pixel_mask, mask),
-            mask,
-            visual,
-            pooled_text(self.components, [self.away(edit), edit.target]),
-        )
-        return CaPredictor(self.parts, self.backbone, conditions, self.ca_options)
+            visual = visual_keys(self.components, parts.adapter, shown)
+        ends = end_positions(self.backbone.tokenizer, [self.away(edit), edit.target])
+        return CaPredictor(parts, self.backbone, Conditions(known, mask, visual, ends), self.ca_options)
 
     def source_predictor(self, predict: CaPredictor, trajectory: Trajectory) -> CaPredictor:
         """The same networks and mask under the source sentence: inversion and sampling follow the same field."""
-        pooled = pooled_text(self.components, [trajectory.source])
-        conditions = replace(predict.conditions.conditional(), pooled=pooled)
+        ends = end_positions(self.backbone.tokenizer, [trajectory.source])
+        conditions = replace(predict.conditions.conditional(), ends=ends)
         return CaPredictor(self.parts, self.backbone, conditions, self.ca_options)
