@@ -12,10 +12,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from faceedit.attention.ca2 import condition_adapter
-from faceedit.editors.inpaint.blended import blended_latents, latent_mask
 from faceedit.models.condition_adapter import ConditionAdapter
 from faceedit.models.reference_net import ReferenceNet
 from faceedit.models.residual_unet import predict_with_residuals
+from faceedit.samplers.blended import blended_latents, latent_mask
 from faceedit.samplers.ddim import ddim_schedule, guided
 from faceedit.train.data import batch_rng, shuffled
 from faceedit.train.frozen import FrozenEncoders
