@@ -14,3 +14,10 @@ def cache_folder() -> Path:
 
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).expanduser() if named else user_cache_path("faceedit", appauthor=False)
+
+
+def data_folder() -> Path:
+    """Where what the user has said and seen is kept, such as accepted licences."""
+    from platformdirs import user_data_path
+
+    return user_data_path("faceedit", appauthor=False)

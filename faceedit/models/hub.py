@@ -56,12 +56,13 @@ def fenced(bars: bool = True) -> Iterator[None]:
         WeightsError: a request to a foreign host, or over http.
     """
     from huggingface_hub import constants, set_client_factory
-    from huggingface_hub.utils import _http, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import _http, logging
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     factory: Any = _http._GLOBAL_CLIENT_FACTORY
     values = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True}
     before = {name: getattr(constants, name) for name in values}
-    silent = are_progress_bars_disabled()
+    silent, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
 
     def fenced_client() -> Any:
         client = factory()
@@ -71,6 +72,7 @@ def fenced(bars: bool = True) -> Iterator[None]:
     try:
         for name, value in values.items():
             setattr(constants, name, value)
+        logging.set_verbosity(logging.ERROR)  # it announces every attempt; what counts in the end is said once
         if not bars:
             disable_progress_bars()
         # A client that is there already knows no fence, and one that breaks is made anew: so the factory is changed.
@@ -80,6 +82,7 @@ def fenced(bars: bool = True) -> Iterator[None]:
         set_client_factory(factory)
         for name, value in before.items():
             setattr(constants, name, value)
+        logging.set_verbosity(verbosity)
         if not (bars or silent):
             enable_progress_bars()
 
@@ -93,7 +96,7 @@ def _refuse_foreign(request: Any) -> None:
     host = url.hostname or ""
     if url.scheme != "https" or not any(host == name or host.endswith(f".{name}") for name in _HOSTS):
         raise WeightsError(
-            f"the download was sent on to {url.scheme}://{host}, which is not the Hub's; nothing was fetched from there",
+            f"the download was sent on to {url.scheme}://{host}, which is not the Hub's; nothing was fetched there",
             "check HF_ENDPOINT and proxies",
         )
 

@@ -11,14 +11,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from faceedit.userfolders import data_folder
+
 _FILE = "weights.json"
 
 
 def ledger_path() -> Path:
     """The file, in the user's data folder; there or not."""
-    from platformdirs import user_data_path
-
-    return user_data_path("faceedit", appauthor=False) / _FILE
+    return data_folder() / _FILE
 
 
 def first_hash(repository: str, revision: str, path: str) -> str:

@@ -113,8 +113,15 @@ def plan(known: WeightSet, recipe: Recipe | None = None, revision: str = "", mov
     for file in files:
         if not (manifest.is_plain_path(file.path) and file.path.endswith(SUFFIXES)):
             raise WeightsError(f"{known.id} lists {file.path!r}, which is not fetched", "only data files are")
-    here = tuple(
-        file for file in files if isinstance(try_to_load_from_cache(known.repository, file.path, revision=wanted), str)
+    # What a name that moves means today, only the Hub knows.
+    here = (
+        ()
+        if moving
+        else tuple(
+            file
+            for file in files
+            if isinstance(try_to_load_from_cache(known.repository, file.path, revision=wanted), str)
+        )
     )
     cache = Path(HF_HUB_CACHE)
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
@@ -122,16 +129,8 @@ def plan(known: WeightSet, recipe: Recipe | None = None, revision: str = "", mov
     return Pull(known, wanted, here, missing, cache, shutil.disk_usage(existing).free)
 
 
-def require_licence(known: WeightSet, accept: Callable[[WeightSet], bool]) -> None:
-    """Ask once per set and licence, before anything is downloaded, and write the answer down.
-
-    Args:
-        known: the set; one without `terms` needs no acceptance.
-        accept: asks the user, or answers for them.
-
-    Raises:
-        WeightsError: not accepted.
-    """
+def _require_licence(known: WeightSet, accept: Callable[[WeightSet], bool]) -> None:
+    """Ask once per set and licence, and write the answer down. A set without `terms` needs none."""
     if not known.terms or ledger.is_accepted(known.licence, known.id):
         return
     if not accept(known):
@@ -142,7 +141,7 @@ def require_licence(known: WeightSet, accept: Callable[[WeightSet], bool]) -> No
     ledger.record_acceptance(known.licence, known.terms, known.id)
 
 
-def fetch(pull: Pull, tell: Tell = lambda _: None, bars: bool = False) -> Path:
+def fetch(pull: Pull, accept: Callable[[WeightSet], bool], tell: Tell = lambda _: None, bars: bool = False) -> Path:
     """Fetch the missing files and check every hash.
 
     Every file is written under a name of its own and renamed when it is whole, so that other processes never see a
@@ -151,6 +150,7 @@ def fetch(pull: Pull, tell: Tell = lambda _: None, bars: bool = False) -> Path:
 
     Args:
         pull: from `plan`.
+        accept: whether the user accepts the set's licence; asked once for all, before anything is downloaded.
         tell: called with a line of progress per file.
         bars: whether progress bars may be drawn on stderr.
 
@@ -158,7 +158,8 @@ def fetch(pull: Pull, tell: Tell = lambda _: None, bars: bool = False) -> Path:
         The snapshot's folder.
 
     Raises:
-        WeightsError: offline, gated, not reachable, or a file that is not what it should be, which is then removed.
+        WeightsError: offline, gated, licence not accepted, not reachable, or a file that is not what it should be,
+            which is then removed.
         OutputError: the disk would not, or did not, hold it.
     """
     known = pull.known
@@ -169,6 +170,8 @@ def fetch(pull: Pull, tell: Tell = lambda _: None, bars: bool = False) -> Path:
         )
     if pull.missing and known.gated and not hub.has_token():
         raise hub.gated_error(known.id, known.repository)
+    if pull.missing:
+        _require_licence(known, accept)
     with hub.fenced(bars):
         try:
             pull = _with_sizes(pull) if pull.missing else pull
@@ -185,21 +188,20 @@ def _with_sizes(pull: Pull) -> Pull:
 
     A size that is not the manifest's, or another commit than the one asked for, ends it here.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     known, sized, commit = pull.known, [], ""
     for file in pull.missing:
-        info = hf_hub_download(known.repository, file.path, revision=pull.revision, dry_run=True)
-        commit = commit or info.commit_hash
-        if info.commit_hash != commit or (_COMMIT.fullmatch(pull.revision) and commit != pull.revision):
+        info = get_hf_file_metadata(hf_hub_url(known.repository, file.path, revision=commit or pull.revision))
+        told = info.commit_hash or ""
+        commit = commit or told
+        if not _COMMIT.fullmatch(told) or told != (pull.revision if _COMMIT.fullmatch(pull.revision) else commit):
+            raise WeightsError(f"the Hub answers with commit {told[:12]!r}, not with the one asked for", "try again")
+        if file.size is not None and info.size != file.size:
             raise WeightsError(
-                f"the Hub answers with commit {info.commit_hash[:12]}…, not the one asked for", "try again"
+                f"{file.path} has {info.size} bytes on the Hub instead of {file.size}", "update faceedit"
             )
-        if file.size is not None and info.file_size != file.size:
-            raise WeightsError(
-                f"{file.path} has {info.file_size} bytes on the Hub instead of {file.size}", "update faceedit"
-            )
-        sized.append(replace(file, size=info.file_size))
+        sized.append(replace(file, size=info.size))
     return replace(pull, missing=tuple(sized), revision=commit)
 
 
@@ -237,9 +239,9 @@ def _checked(path: Path, expected: str, name: str) -> str:
     sha256 = manifest.digest(path)
     found = sha256 if len(expected) == 64 else manifest.digest(path, "git")
     if expected and found != expected:
-        blob = path.resolve()
+        content = path.parent / path.readlink() if path.is_symlink() else path
         path.unlink()
-        blob.unlink(missing_ok=True)
+        content.unlink(missing_ok=True)
         raise WeightsError(
             f"{name} does not have its hash {expected[:12]}… and was removed", "pull again; if it stays so, report it"
         )
