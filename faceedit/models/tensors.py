@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -51,7 +50,7 @@ def weight_files(folder: Path, variant: str = "") -> tuple[Path, ...]:
             shards = read_json(index).get("weight_map")
             if not isinstance(shards, dict) or not shards:
                 raise WeightsError(f"{index} names no shards", "fetch the weights again")
-            return tuple(_shard(folder, name) for name in dict.fromkeys(shards.values()))
+            return tuple(_shard(folder, name) for name in dict.fromkeys(str(shard) for shard in shards.values()))
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     wanted = f"{variant} safetensors" if variant else "safetensors"
@@ -67,8 +66,7 @@ def weight_files(folder: Path, variant: str = "") -> tuple[Path, ...]:
     raise WeightsError(f"{folder} has no {wanted}", "fetch the weights: faceedit weights list")
 
 
-def _shard(folder: Path, name: Any) -> Path:
-    shard = str(name)
+def _shard(folder: Path, shard: str) -> Path:
     if shard != PurePosixPath(shard).name or shard != PureWindowsPath(shard).name or not shard.endswith(".safetensors"):
         raise WeightsError(f"{folder}: the index names {shard!r} as a shard", "shards lie beside their index")
     path = folder / shard
