@@ -19,6 +19,7 @@ from faceedit.request import Request
 from faceedit.run import Prepared, prepare
 
 DONE, FAILED_BEFORE, TO_DO = "done", "failed before", "to do"
+_OTHERWISE = " and was made from another input or with other settings"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ def check_free(plan: Plan, items: Sequence[Item], options: Options, history: His
         return
     own = {record.output for record in history.results.values()}
     taken = [
-        str(item.output)
-        for item in items
-        if str(item.output) not in own and os.path.lexists(plan.folder / item.output)
+        str(item.output) for item in items if str(item.output) not in own and os.path.lexists(plan.folder / item.output)
     ]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
@@ -141,9 +140,9 @@ def _state(
     # A run that was killed between the record and the file can have reserved the name and nothing more.
     replaces = made is not None and ours and made.status == MADE and there and target.stat().st_size == 0
     if there and not replaces and not options.force:
-        why = "made from another input or with other settings" if made is not None and made.key != key else "changed"
+        why = "" if made is None else " and was changed since" if made.key == key else _OTHERWISE
         raise OutputError(
-            f"{plain(item.output)} exists already{f' and was {why} since' if made is not None else ''}",
+            f"{plain(item.output)} exists already{why}",
             "add --force to make it again, or choose another folder with -o",
         )
     return TO_DO, None, replaces

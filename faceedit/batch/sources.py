@@ -63,10 +63,10 @@ def read_source(source: str, output: Path, root: Path | None = None) -> Source:
         UsageError: nothing of the kind is there, or the manifest is faulty.
     """
     path = Path(source)
+    if root is not None and (path.is_dir() or path.suffix.lower() not in MANIFEST_SUFFIXES):
+        raise UsageError("--root belongs to a manifest", "leave it out")
     if path.is_dir():
         return _folder(path, output)
-    if root is not None and path.suffix.lower() not in MANIFEST_SUFFIXES:
-        raise UsageError("--root belongs to a manifest", "leave it out")
     if path.is_file():
         if path.suffix.lower() in MANIFEST_SUFFIXES:
             return _manifest(path, path.parent if root is None else root)

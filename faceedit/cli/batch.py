@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SCHEMA = "faceedit.batch/1"
 PARTLY_FAILED = 3
 MERGED = "merged.jsonl"
-TOLD = 20
+TOLD, HINTS = 20, 3
 
 
 class RunUnlessNamed(TyperGroup):
@@ -220,7 +220,10 @@ def summarise(console: Console, total: int, states: Counter[str], failures: list
             console.say(f"- {outcome.item.name}: {(outcome.record.error or {}).get('message')}")
         if failed > TOLD:
             console.say(f"- and {failed - TOLD} more: faceedit batch status DIR")
-        console.say("--retry-failed tries them again")
+        hints = dict.fromkeys(str((outcome.record.error or {}).get("hint")) for outcome in failures)
+        for hint in [*hints][:HINTS]:
+            console.say(f"hint: {hint}")
+        console.say("hint: --retry-failed tries again what failed by its own fault")
     if console.json:
         document = {"edited": made, "done_before": states["done"], "failed": failed, "left": left}
         console.emit(SCHEMA, {**document, "seconds": round(seconds, 3)}, status="failed" if failed else "ok")

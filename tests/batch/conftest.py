@@ -5,32 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_harness import Files, Lines, Ran, Run
 from PIL import Image
 
 from faceedit.cli import main
 from faceedit.models.manifest import digest
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Exit code, lines of stdout, and stderr of a command line."""
-
-    code: int
-    out: list[str]
-    err: str
-
-    @property
-    def documents(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out]
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -69,7 +52,7 @@ def pictures(tmp_path: Path, portraits: list[Image.Image]) -> Path:
 
 
 @pytest.fixture
-def files() -> Callable[[Path], dict[str, str]]:
+def files() -> Files:
     """Name -> hash of every result below a folder; journals are no results."""
 
     def listed(folder: Path) -> dict[str, str]:
@@ -80,13 +63,11 @@ def files() -> Callable[[Path], dict[str, str]]:
 
 
 @pytest.fixture
-def lines() -> Callable[[Path], list[dict[str, Any]]]:
+def lines() -> Lines:
     """The item records of a folder's journals, in order."""
 
     def read(folder: Path) -> list[dict[str, Any]]:
-        found = [
-            json.loads(line) for path in sorted(folder.glob("faceedit-batch*.jsonl")) for line in path.open("rb")
-        ]
+        found = [json.loads(line) for path in sorted(folder.glob("faceedit-batch*.jsonl")) for line in path.open("rb")]
         return [line for line in found if line["schema"] == "faceedit.batch.item/1"]
 
     return read

@@ -81,7 +81,7 @@ def test_bad_rows_are_named(message: str, tmp_path: Path) -> None:
 
 
 def test_all_bad_rows_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="line 1.*line 2"):
+    with pytest.raises(UsageError, match=r"line 1.*line 2"):
         read_manifest(manifest(tmp_path, {"prompt": "x"}, {"image": "/a"}))
 
 
@@ -96,13 +96,16 @@ def test_no_json_object(text: str, tmp_path: Path) -> None:
 def test_every_column_of_jsonl(tmp_path: Path) -> None:
     values = {
         "image": "sub/a.png", "prompts": ["rosy cheeks", ["red lips", "no glasses"]], "region": ["lips", "cheeks"],
-        "seed": 7, "backend": "mini", "recipe": "mini/inpaint", "face": 1, "source_prompt": "a man", "consent": "signed",
+        "seed": 7, "backend": "mini", "recipe": "mini/inpaint", "face": 1, "source_prompt": "a man",
+        "consent": "signed",
     }  # fmt: skip
     (row,) = read_manifest(manifest(tmp_path, values))
     assert row.image == PurePosixPath("sub/a.png")
     assert row.edits == (("rosy cheeks",), ("red lips", "no glasses"))
     assert (row.region, row.seed, row.face, row.consent) == (("lips", "cheeks"), 7, 1, "signed")
-    (row,) = read_manifest(manifest(tmp_path, {"image": "a.png", "prompt": "red lips", "mask": "m.png", "output": "b.png"}))
+    (row,) = read_manifest(
+        manifest(tmp_path, {"image": "a.png", "prompt": "red lips", "mask": "m.png", "output": "b.png"})
+    )
     assert (row.mask, row.output) == (PurePosixPath("m.png"), PurePosixPath("b.png"))
     assert set(COLUMNS) == set(values) | {"prompt", "mask", "output"}
 

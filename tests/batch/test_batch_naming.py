@@ -31,8 +31,10 @@ def test_render(template: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{stem}", "{stem}.exe", "{nothing}.png", "{stem!r}.png", "{stem:>9}.png", "{stem.png", "{}.png", "{0}.png"]
-    + ["../{stem}.png", "/{stem}.png", "{stem.__class__}.png", "{stem[0]}.png", "C:{stem}.png", "a\\{stem}.png", ""],
+    [
+        *("{stem}", "{stem}.exe", "{nothing}.png", "{stem!r}.png", "{stem:>9}.png", "{stem.png", "{}.png", "{0}.png"),
+        *("../{stem}.png", "/{stem}.png", "{stem.__class__}.png", "{stem[0]}.png", "C:{stem}.png", "a\\{stem}.png", ""),
+    ],
 )
 def test_bad_templates(template: str) -> None:
     with pytest.raises(UsageError):

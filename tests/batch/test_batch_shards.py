@@ -24,7 +24,20 @@ def test_every_item_has_one_shard_and_one_worker(item: str, count: int, workers:
 def test_shards_never_change() -> None:
     """A snapshot: another rule would make a resumed run in another version do items of another shard."""
     ids = [f"{number:04d}.png#0123456789ab" for number in range(12)]
-    assert [next(i for i in range(3) if Shard(i, 3).holds(name)) for name in ids] == [1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1]
+    assert [next(i for i in range(3) if Shard(i, 3).holds(name)) for name in ids] == [
+        1,
+        1,
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+        1,
+        1,
+        1,
+        1,
+    ]
     assert Shard(1, 3).holds("0000.png#aaaa") == Shard(1, 3).holds("0000.png#bbbb")
 
 
@@ -47,6 +60,5 @@ def test_environment() -> None:
     assert shard_from(slurm | {"RANK": "0", "WORLD_SIZE": "1"}) == Shard(2, 4)
     assert shard_from({"RANK": "1"}) is None
     for wrong in ({"SLURM_ARRAY_TASK_ID": "9"}, {"SLURM_ARRAY_TASK_COUNT": "many"}):
-        with pytest.raises(UsageError, match="no part of 4|no numbers"):
+        with pytest.raises(UsageError, match=r"no part of 4|no numbers"):
             shard_from(slurm | wrong)
-
