@@ -14,13 +14,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from faceedit.backend import Choice
+from faceedit.editors.mag_edit.editor import MagEditor
 from faceedit.editors.mag_edit.trajectory import MagTrajectory, invert_portrait, trajectory_settings
+from faceedit.evaluate.runner import portrait_of_render
 from faceedit.models.random import random_components
 from faceedit.models.stable_diffusion import StableDiffusion
+from faceedit.portraits.render import render
+from faceedit.prompts import parse
 from faceedit.recipe import load_recipe
 from faceedit.recipe_schema import CacheOptions
+from faceedit.request import Mask, Request
+from faceedit.run import Prepared, edit_prepared
 from faceedit.samplers.ddim import ddim_schedule
 from faceedit.trajectories import DamagedEntryError, TrajectoryCache, open_cache, trajectory_key, trajectory_of
+from faceedit.warm import Warm
 
 RECIPE = load_recipe("smoke/inpaint")
 STEPS = 3
@@ -244,6 +252,39 @@ def test_keys_see_the_shape_and_every_byte():
     flat = np.zeros((2, 8, 3), np.float32)
     assert trajectory_key(flat, "", {}) != trajectory_key(flat.reshape(8, 2, 3), "", {})
     assert trajectory_key(flat, "", {}) != trajectory_key(-flat, "", {})
+
+
+@pytest.mark.parametrize("inversion", ["direct", "null-text"])
+def test_edits_of_one_picture_share_its_inversion(monkeypatch, inversion):
+    """Breaks if the walk does not ask the cache, or if an edit from it differs by one level from one without it."""
+    recipe = load_recipe("smoke/mag-edit", {"mag_edit.inversion": inversion})
+    inverted = []
+    honest = MagEditor.invert
+    monkeypatch.setattr(MagEditor, "invert", lambda self, *given: inverted.append(1) or honest(self, *given))
+    editor = MagEditor(recipe, random_components(seed=0))
+    results = {}
+    for phrase in ("rosy cheeks", "red lips"):
+        prepared, request = prepared_edit(recipe, phrase)
+        results[phrase] = [
+            Warm(recipe, editor).edit(prepared, request).rgb,
+            Warm(recipe, MagEditor(recipe, random_components(seed=0))).edit(prepared, request).rgb,
+        ]
+    assert len(inverted) == 1
+    for phrase, made in results.items():
+        prepared, request = prepared_edit(recipe, phrase)
+        without = edit_prepared(prepared, request, editor=editor)
+        assert all(np.array_equal(rgb, without.rgb) for rgb in made)
+        assert not np.array_equal(without.rgb, prepared.picture.rgb)
+    assert len(inverted) == 3
+    assert open_cache(recipe.cache).usage()[0] == 1
+
+
+def prepared_edit(recipe, phrase):
+    portrait = portrait_of_render(render(0, 64))
+    text, mask = parse([phrase], "a person"), np.zeros((64, 64), np.float32)
+    mask[24:48, 16:48] = 1
+    prepared = Prepared(Choice(recipe, ""), portrait.picture, portrait, text, Mask(mask, "file"), None, ())
+    return prepared, Request(image=b"", prompts=(phrase,), recipe=recipe.name)
 
 
 SHARING = """
