@@ -154,6 +154,15 @@ def test_a_fresh_score_is_what_was_asked_for(tiny: Components) -> None:
             torch.testing.assert_close(score, torch.full_like(score, start))
 
 
+def test_visual_keys_and_values_start_as_the_texts(tiny: Components) -> None:
+    """Breaks when one is copied from the other: tokens of text would be seen differently by the two branches."""
+    adapter, f_txt = ConditionAdapter.from_net(tiny.unet, image_dim=32), noise(1, 77, 32)
+    for number, (keys, values) in adapter.project_kv(f_txt).items():
+        attn = cross_attention_layers(tiny.unet)[number]
+        torch.testing.assert_close(keys, attn.to_k(f_txt))
+        torch.testing.assert_close(values, attn.to_v(f_txt))
+
+
 @given(scale=st.floats(0, 1e4), normalisation=st.sampled_from(NORMALISATIONS), seed=st.integers(0, 9))
 def test_the_score_stays_in_its_range(tiny: Components, scale: float, normalisation: str, seed: int) -> None:
     """Breaks when a score leaves [0, 1], or an even one divides by nothing."""
