@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,11 @@ from pathlib import Path
 from faceedit import __version__
 from faceedit.decode import plain
 from faceedit.errors import OutputError, UsageError
+from faceedit.images import read_source
 from faceedit.provenance import SOURCE_TYPE
+from faceedit.request import Picture
+
+Finish = Callable[[bytes, Picture], bytes]
 
 EXTRA = "pip install 'faceedit[c2pa]'"
 
@@ -134,3 +140,28 @@ def sign(data: bytes, signer: Signer, parent: bytes | None = None) -> bytes:
 
 def _mime(data: bytes) -> str:
     return _MIME[next(name for magic, name in _MAGIC.items() if data.startswith(magic))]
+
+
+def signing(certificate: Path | None, key: Path | None, image: Path | bytes) -> Finish | None:
+    """The last step of writing a result: signs its bytes with the input as parent; `None` where nothing is named.
+
+    Args:
+        certificate: as `read_signer`.
+        key: as `read_signer`.
+        image: the input, as the request names it.
+
+    Raises:
+        UsageError: as `read_signer`, at once. The step itself raises as `sign`, and OutputError where the input is no
+            longer the picture that was edited.
+    """
+    signer = read_signer(certificate, key)
+    if signer is None:
+        return None
+
+    def finish(data: bytes, picture: Picture) -> bytes:
+        parent, name = read_source(image)
+        if hashlib.sha256(parent).hexdigest() != picture.sha256:
+            raise OutputError(f"{name} was changed while it was edited", "run again")
+        return sign(data, signer, parent)
+
+    return finish

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.c2pa import Signer, read_signer, sign
+from faceedit.c2pa import Signer, read_signer, sign, signing
+from faceedit.cli import main
 from faceedit.credentials import find_store
 from faceedit.errors import OutputError, UsageError
 from faceedit.images import load_picture
+from faceedit.portraits.render import render
 from faceedit.provenance import SOURCE_TYPE, encode_result, read_record, source_type
 from faceedit.request import Mask, Record, Result
 
@@ -201,3 +203,35 @@ def test_without_the_library_one_line_says_what_to_install(tmp_path: Path, monke
 def test_the_key_is_in_no_text() -> None:
     """T16. Breaks when a traceback or a log with the signer in it tells the private key."""
     assert "secret" not in repr(Signer(b"chain", b"secret", b"es256"))
+
+
+def test_edit_signs_as_the_last_step(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Breaks when the option is read and dropped, or something is written after the signature."""
+    monkeypatch.setenv("FACEEDIT_CONFIG", str(tmp_path / "none.toml"))
+    Image.fromarray(render(seed=4, size=128).image).save(tmp_path / "in.png")
+    words = ["edit", str(tmp_path / "in.png"), "rosy cheeks", "-r", "smoke/inpaint", "-o", str(tmp_path / "out.webp")]
+    assert main([*words, "--sign-cert", str(files[0]), "--sign-key", str(files[1])]) == 0
+    assert capsys.readouterr().out.strip().endswith("out.webp")
+    assert manifests((tmp_path / "out.webp").read_bytes(), "WEBP")["validation_state"] == "Valid"
+
+
+def test_a_missing_key_stops_the_edit_before_it_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Breaks when a typing error costs an edit, or an unsigned result is written in its place."""
+    Image.fromarray(render(seed=4, size=128).image).save(tmp_path / "in.png")
+    words = ["edit", str(tmp_path / "in.png"), "rosy cheeks", "-r", "smoke/inpaint", "-o", str(tmp_path / "out.png")]
+    assert main([*words, "--sign-cert", str(tmp_path / "in.png")]) == 2
+    assert "--sign-key" in capsys.readouterr().err and not (tmp_path / "out.png").exists()
+
+
+def test_an_input_that_changes_meanwhile_is_no_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks when a result is signed as made from a picture that it was not made from."""
+    (tmp_path / "in.png").write_bytes(picture_bytes(seed=1))
+    picture = load_picture(tmp_path / "in.png")
+    monkeypatch.setattr("faceedit.c2pa.read_signer", lambda *_: Signer(b"", b"", b"es256"))
+    finish = signing(tmp_path / "c", tmp_path / "k", tmp_path / "in.png")
+    (tmp_path / "in.png").write_bytes(picture_bytes(seed=2))
+    assert finish is not None
+    with pytest.raises(OutputError, match="was changed while it was edited"):
+        finish(b"", picture)

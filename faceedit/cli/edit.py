@@ -64,6 +64,8 @@ def register(app: typer.Typer) -> None:
         force: o.Force = False,
         dry_run: o.DryRun = False,
         no_metadata: o.NoMetadata = False,
+        sign_cert: o.SignCertificate = None,
+        sign_key: o.SignKey = None,
     ) -> None:
         """Edit one local attribute of a face."""
         request = build_request(
@@ -89,17 +91,18 @@ def register(app: typer.Typer) -> None:
             dtype=dtype,
             memory=memory,
         )
-        extra = Extra(save_mask, compare, save_maps)
+        extra = Extra(save_mask, compare, save_maps, (sign_cert, sign_key))
         run_edit(console, image, request, output, variants, extra, force, dry_run, not no_metadata)
 
 
 @dataclass(frozen=True)
 class Extra:
-    """What is written besides the picture, where it was asked for."""
+    """What is written besides the picture, where it was asked for, and the certificate and key that sign it."""
 
     mask: Path | None = None
     compare: Path | None = None
     maps: Path | None = None
+    sign: tuple[Path | None, Path | None] = (None, None)
 
 
 def run_edit(
@@ -115,6 +118,7 @@ def run_edit(
 ) -> None:
     """Checks the outputs, prepares and loads once, then makes and writes every variant."""
     from faceedit.backend import choose_recipe
+    from faceedit.c2pa import signing
     from faceedit.dry_run import plan
     from faceedit.images import format_of
     from faceedit.run import prepare, require_change
@@ -123,6 +127,7 @@ def run_edit(
     if output == STDIO and variants > 1:
         raise UsageError("stdout holds one picture, not several variants", "name a file with -o")
     check_stdout(console, output)
+    finish = signing(*extra.sign, request.image)
     choice = choose_recipe(request)
     first = output_path(image, output, choice.recipe.editor)
     named = Targets(first, extra.mask, extra.compare, extra.maps)
@@ -157,7 +162,7 @@ def run_edit(
             target = replace(target, maps=None)
             result = replace(result, warnings=(*result.warnings, NO_MAPS))
         seconds = time.perf_counter() - start
-        write_result(console, result, target, force, metadata, seen)
+        write_result(console, result, target, force, metadata, seen, finish)
         for warning in result.warnings:
             console.warn(warning)
         shown = None if target.picture is None else str(target.picture)
@@ -206,5 +211,6 @@ def document(
         "mask_share": round(float(result.mask.values.mean()), 6),
         "outside_max_abs_diff": outside_max_abs_diff(result.picture.rgb, result.rgb, result.mask.values),
         "seconds": round(seconds, 3),
+        "safety": result.safety,
         "warnings": list(result.warnings),
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from faceedit.c2pa import Finish
     from faceedit.request import Result
     from faceedit.step_maps import Seen
 
@@ -39,12 +40,19 @@ class Targets:
 
 
 def write_result(
-    console: Console, result: Result, targets: Targets, force: bool, metadata: bool, seen: Seen | None = None
+    console: Console,
+    result: Result,
+    targets: Targets,
+    force: bool,
+    metadata: bool,
+    seen: Seen | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Writes the picture, and mask, comparison and maps where they were asked for.
 
     Args:
         seen: maps by step, where `targets` names a folder for them.
+        finish: the last step over the picture's bytes (`faceedit.c2pa.signing`).
 
     Raises:
         OutputError: a file cannot be written, or its format cannot hold the result.
@@ -55,7 +63,8 @@ def write_result(
     from faceedit.step_maps import OWN_NAME, map_pictures
 
     container = "PNG" if targets.picture is None else format_of(targets.picture)
-    files = [(targets.picture, encode_result(result, container, metadata=metadata))]
+    data = encode_result(result, container, metadata=metadata)
+    files = [(targets.picture, data if finish is None else finish(data, result.picture))]
     if targets.mask is not None:
         files.append((targets.mask, grey_bytes(result.mask.values, targets.mask)))
     if targets.compare is not None:
