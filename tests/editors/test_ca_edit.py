@@ -160,6 +160,7 @@ def test_pooled_text_is_the_feature_of_the_end_token(components):
         {"ca_edit.score": "fixed"},
         {"ca_edit.score_scale": "spatial_minmax"},
         {"ca_edit.vision": "blanked"},
+        {"ca_edit.unguided_vision": "picture"},
         {"ca_edit.reference": "false"},
         {"stfg.enabled": "true", "stfg.strength": "0.5"},
         {"inpaint.noise": "inverted"},

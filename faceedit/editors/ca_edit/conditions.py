@@ -84,16 +84,18 @@ def end_positions(tokenizer: Any, sentences: Sequence[str]) -> Tensor:
 
 
 @torch.no_grad()
-def visual_keys(components: Any, adapter: Any, pixels: Tensor) -> VisualKeys:
-    """K_vis and V_vis of every layer, [2, n, C]: for zeros in the picture's place, as IP-Adapter has it, and for it.
+def visual_keys(components: Any, adapter: Any, pixels: Tensor, unguided: str = "nothing") -> VisualKeys:
+    """K_vis and V_vis of every layer, [2, n, C]: for the unconditional half and for the conditional one.
 
     Args:
         components: with the vision encoder that the adapter was trained with.
         adapter: `ConditionAdapter`.
         pixels: [1, 3, S, S] in [-1, 1].
+        unguided: what the unconditional half is shown: nothing, which are zeros as in IP-Adapter, or the picture.
     """
     answer = components.vision(pixel_values=vision_input(components, pixels / 2 + 0.5))
     features = answer.image_embeds if adapter.config.tokens else answer.last_hidden_state
-    features = torch.cat([torch.zeros_like(features), features]).to(adapter.dtype)
+    first = torch.zeros_like(features) if unguided == "nothing" else features
+    features = torch.cat([first, features]).to(adapter.dtype)
     keys: VisualKeys = adapter.project_kv(adapter.visual_tokens(features))
     return keys

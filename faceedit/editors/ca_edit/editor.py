@@ -97,7 +97,7 @@ class CaEditor(BlendedEditor[CaPredictor]):
             known = known_surroundings(self.backbone, pixels, pixel_mask, mask).to(dtype)
         if parts.adapter is not None:
             shown = pixels * (pixel_mask < 0.5) if self.ca_options.vision == "blanked" else pixels
-            visual = visual_keys(self.components, parts.adapter, shown)
+            visual = visual_keys(self.components, parts.adapter, shown, self.ca_options.unguided_vision)
         ends = end_positions(self.backbone.tokenizer, [self.away(edit), edit.target])
         return CaPredictor(parts, self.backbone, Conditions(known, mask, visual, ends), self.ca_options)
 

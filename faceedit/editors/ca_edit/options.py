@@ -36,6 +36,12 @@ class CaEditOptions:
         "what the vision encoder sees: the original crop, or the crop with the masked region blanked to grey",
         choices=("original", "blanked"),
     )
+    unguided_vision: str = option(
+        "nothing",
+        "what the unconditional half is shown: nothing, so that guidance strengthens the picture as it does the text; "
+        "picture: the same as the conditional half, so that it strengthens the text alone",
+        choices=("nothing", "picture"),
+    )
 
 
 @dataclass(frozen=True)
