@@ -15,6 +15,7 @@ from faceedit.models.verified import require_verified
 from faceedit.recipe_schema import Weights
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_MOVING = "main"
 
 
 def weights_folder(weights: Weights) -> Path:
@@ -101,7 +102,9 @@ def hub_folder(repository: str, revision: str = "") -> Path:
         raise UsageError("weights.kind is hub and weights.repository is empty", "set weights.repository to owner/name")
     known = manifest.by_repository(repository)
     commit = revision or (known.revision if known else "")
-    if not _COMMIT.fullmatch(commit):
+    if not commit and known is not None:
+        commit = _MOVING  # nothing is pinned: what was pulled is what its main branch was then
+    elif not _COMMIT.fullmatch(commit):
         told = f"revision {commit!r}" if commit else "no pinned revision"
         raise UsageError(f"{repository}: {told}", "set weights.revision to a 40-digit commit, which cannot move")
     try:
@@ -113,6 +116,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
             f"{repository} is not in the Hugging Face cache",
             f"faceedit weights pull {known.id if known else 'NAME'}; -r mini/inpaint runs on the bundled models",
         ) from error
-    if not (folder / "model_index.json").is_file():
-        raise WeightsError(f"{folder} is incomplete: no model_index.json", "fetch the weights again")
+    entry = "model_index.json" if known is None else known.files[0].path
+    if not (folder / entry).is_file():
+        raise WeightsError(f"{folder} is incomplete: no {entry}", "fetch the weights again")
     return folder
