@@ -15,7 +15,7 @@ class Weights:
     """Where the components come from. Nothing is ever downloaded while loading."""
 
     kind: str = option("bundled", "where the weights are", choices=("bundled", "local", "hub", "random"))
-    path: str = option("", "bundled: the set's name (mini-1); local: a folder in diffusers layout")
+    path: str = option("", "bundled: the set's name (mini-2); local: a folder in diffusers layout")
     repository: str = option("", "hub: repository in the local Hugging Face cache, owner/name")
     revision: str = option("", "hub: 40-hex commit; empty: the one pinned in weights.toml")
     variant: str = option("", "variant of the weight files, e.g. fp16; empty: the plain files")

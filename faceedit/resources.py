@@ -24,5 +24,5 @@ def manifest_path() -> Path:
 
 
 def bundled_weights_dir() -> Path:
-    """Folder of the weights that are part of the package; one folder per set, e.g. `mini-1`."""
+    """Folder of the weights that are part of the package; one folder per set, e.g. `mini-2`."""
     return _PACKAGE / "weights"

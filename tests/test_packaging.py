@@ -66,7 +66,7 @@ def test_the_wheel_carries_recipes_manifest_weights_and_licence(wheel: Path) -> 
     names = set(zipfile.ZipFile(wheel).namelist())
     recipes = {path.relative_to(recipes_dir()).as_posix() for path in recipes_dir().rglob("*.yaml")}
     assert {f"faceedit/recipes/{name}" for name in recipes} <= names
-    assert "faceedit/weights.toml" in names and "faceedit/weights/mini-1/MODEL_LICENSES.md" in names
+    assert "faceedit/weights.toml" in names and "faceedit/weights/mini-2/MODEL_LICENSES.md" in names
     for known in weight_sets():
         if known.kind == "bundled":
             assert {f"faceedit/weights/{known.id}/{file.path}" for file in known.files} <= names
@@ -102,7 +102,7 @@ def test_the_wheel_edits_a_picture(installed: Path, tmp_path: Path) -> None:
 
     Image.fromarray(render(7, 256).image).save(tmp_path / "in.png")
     # The bundled models where this checkout has them; a checkout before their first training has only random ones.
-    bundled = any(known.kind == "bundled" and known.id == "mini-1" and known.files for known in weight_sets())
+    bundled = any(known.kind == "bundled" and known.id == "mini-2" and known.files for known in weight_sets())
     recipe = "mini/inpaint" if bundled else "smoke/inpaint"
     out = run(installed, tmp_path, "-m", "faceedit", "edit", "in.png", "rosy cheeks", "-r", recipe, "-o", "out.png")
     assert out.strip().endswith("out.png")

@@ -39,7 +39,7 @@ def test_every_option_has_a_meaning() -> None:
     """Breaks when an option is added without a meaning, or `describe` skips a section."""
     rows = {row.key: row for row in describe(load_recipe("mini/inpaint"))}
     assert all(row.meaning for row in rows.values())
-    assert rows["weights.path"].value == "mini-1" and "0 to 50" in rows["sampling.guidance"].meaning
+    assert rows["weights.path"].value == "mini-2" and "0 to 50" in rows["sampling.guidance"].meaning
     assert rows["locator.hull"].value == "false" and rows["weights.repository"].value == "-"
 
 
@@ -57,7 +57,7 @@ def test_a_recipe_lies_over_its_base_and_overrides_over_both(tmp_path: Path) -> 
 
 def test_a_file_may_inherit_from_a_shipped_recipe(tmp_path: Path) -> None:
     """Breaks when a user's file cannot build on the recipes that are shipped."""
-    assert load_recipe(write(tmp_path, "mine.yaml", "base: mini/inpaint\nsize: 256\n")).weights.path == "mini-1"
+    assert load_recipe(write(tmp_path, "mine.yaml", "base: mini/inpaint\nsize: 256\n")).weights.path == "mini-2"
 
 
 def test_a_folder_name_means_its_base() -> None:

@@ -58,9 +58,7 @@ def load_components(
     else:
         folder = weights_folder(weights)
         classes = _classes(folder, weights.folders)
-        if "vision" not in classes:
-            # Published pipelines also name a preprocessor for their safety checker; nothing here would read it.
-            classes.pop("image_processor", None)
+        _choose_statistics(classes, weights.folders)
         wanted = [part for part in PARTS if part in (classes if parts is None else parts) and part not in skip]
         built = {part: _part(part, folder, classes, weights, plan) for part in wanted}
     components = Components(device=plan.device, **built)
@@ -83,6 +81,19 @@ def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, 
         single = part == "adapter" and path.is_file()
         found[part] = (path, IP_ADAPTER if single else _class_of(path, part, found))
     return found
+
+
+def _choose_statistics(classes: dict[str, tuple[Path, str]], folders: Mapping[str, str]) -> None:
+    """Keep the preprocessor that goes with the vision encoder, if any; without one, CLIP's published numbers hold."""
+    places = [classes[part][0] for part in ("vision", "image_processor") if part in classes]
+    if "vision" not in classes:
+        # Published pipelines also name a preprocessor for their safety checker; nothing here would read it.
+        classes.pop("image_processor", None)
+    elif "vision" in folders and "image_processor" not in folders:
+        classes.pop("image_processor", None)
+        own = [place_ for place_ in places if (place_ / "preprocessor_config.json").is_file()]
+        if own:
+            classes["image_processor"] = (own[0], "CLIPImageProcessor")
 
 
 def _class_of(folder: Path, part: str, found: Mapping[str, tuple[Path, str]]) -> str:

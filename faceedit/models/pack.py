@@ -124,7 +124,7 @@ def main() -> int:
     """The command line; prints the folder and size, or the error and its hint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="?", help="folder that `faceedit train` wrote its runs into")
-    parser.add_argument("--name", default="mini-1", help="id of the set")
+    parser.add_argument("--name", default="mini-2", help="id of the set")
     arguments = parser.parse_args()
     target = bundled_weights_dir() / arguments.name
     try:

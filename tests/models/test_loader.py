@@ -221,6 +221,24 @@ def test_a_preprocessor_without_a_vision_encoder_is_not_needed(saved: Path, cpu:
     assert load_components(local(saved), cpu).image_processor is None
 
 
+def test_statistics_go_with_the_vision_encoder(saved: Path, tmp_path: Path, cpu: DevicePlan) -> None:
+    """Breaks when a vision encoder from another folder gets no numbers, or those that the backbone names and lacks."""
+    other = Path(shutil.copytree(saved / "vision", tmp_path / "encoder"))
+    weights = Weights(kind="local", path=str(saved), folders={"vision": str(other)})
+
+    def mean() -> tuple[float, ...] | None:
+        processor = load_components(weights, cpu, parts=("vision", "image_processor")).image_processor
+        return processor and processor.mean
+
+    assert mean() == (0.5, 0.5, 0.5)
+    numbers = '{"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1]}'
+    (other / "preprocessor_config.json").write_text(numbers)
+    assert mean() == (0.1, 0.2, 0.3)
+    (other / "preprocessor_config.json").unlink()
+    shutil.rmtree(saved / "image_processor")
+    assert load_components(weights, cpu).image_processor is None
+
+
 def flux_parts() -> Components:
     """Tiny FLUX components: T5, CLIP, a transformer of one double and one single block."""
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0), *((chr(c), -2.0) for c in range(97, 123))]

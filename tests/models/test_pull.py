@@ -332,7 +332,7 @@ def test_t8_only_plain_data_files_are_ever_fetched(tiny: FakeHub, path: str) -> 
 def test_bundled_weights_are_not_pulled() -> None:
     """Breaks when a mistaken pull looks for the bundled models on the Hub."""
     with pytest.raises(UsageError, match="part of faceedit"):
-        plan(WeightSet("mini-1", "bundled"))
+        plan(WeightSet("mini-2", "bundled"))
 
 
 def test_what_killed_downloads_left_is_swept_and_running_ones_are_not(tiny: FakeHub, cache: Path) -> None:
