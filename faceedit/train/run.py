@@ -97,22 +97,18 @@ def _objective(part: str, recipe: Path, overrides: Mapping[str, str] | None) -> 
 
 
 def _ca2(settings: Ca2Settings) -> Any:
+    from faceedit.lamask.form import is_lamask
     from faceedit.train.ca2 import Ca2Objective
     from faceedit.train.frozen import FrozenEncoders
-    from faceedit.train.triples import PortraitExamples
+    from faceedit.train.triples import portrait_examples
 
-    encoders = FrozenEncoders(
-        Path(settings.clip), Path(settings.vae), None if settings.vision is None else Path(settings.vision)
-    )
-    train, validation = portraits(settings.data)
-    latents = Path(settings.latents)
-    beside = latents.with_name(f"{latents.name}-validation")
-    return Ca2Objective(
-        settings,
-        encoders,
-        PortraitExamples(train, settings, encoders, latents, augment=True),
-        PortraitExamples(validation, settings, encoders, beside, augment=False),
-    )
+    vision = None if settings.vision is None else Path(settings.vision)
+    encoders = FrozenEncoders(Path(settings.clip), Path(settings.vae), vision)
+    if is_lamask(Path(settings.data.folder)):
+        from faceedit.train.lamask_triples import lamask_examples
+
+        return Ca2Objective(settings, encoders, *lamask_examples(settings, encoders))
+    return Ca2Objective(settings, encoders, *portrait_examples(settings, encoders, *portraits(settings.data)))
 
 
 def portraits(data: DataSettings) -> tuple[PortraitCache, PortraitCache]:

@@ -61,6 +61,19 @@ class Examples(Protocol):
         """Rows of at most `count` originals, and of the pictures that they are to become (or themselves)."""
 
 
+def portrait_examples(
+    settings: Ca2Settings, encoders: FrozenEncoders, portraits: PortraitCache, validation: PortraitCache
+) -> tuple[PortraitExamples, PortraitExamples]:
+    """Training and validation examples of two caches."""
+    latents = Path(settings.latents)
+    return (
+        PortraitExamples(portraits, settings, encoders, latents, augment=True),
+        PortraitExamples(
+            validation, settings, encoders, latents.with_name(f"{latents.name}-validation"), augment=False
+        ),
+    )
+
+
 class PortraitExamples:
     """Triples of rendered portraits, whose latents and embeddings are computed once.
 
