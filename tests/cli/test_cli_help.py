@@ -24,6 +24,13 @@ SURFACE: dict[str, set[str]] = {
     | {"--seed", "--variants", "--steps", "--strength", "--source-prompt"}
     | {"--stfg", "--save-maps"}
     | {"--output", "--save-mask", "--compare", "--force", "--dry-run", "--no-metadata"},
+    "batch run": CHOICE
+    | MACHINE
+    | (PLACE - {"--mask"})
+    | {"--prompt", "--seed", "--steps", "--strength", "--source-prompt", "--name", "--root"}
+    | {"--shard", "--workers", "--retry-failed", "--output", "--force", "--dry-run", "--no-metadata"},
+    "batch status": set(),
+    "batch merge": {"--output", "--force"},
     "mask": CHOICE | PLACE | {"--output", "--overlay", "--force"},
     "faces": {"--output", "--force"},
     "compare": {"--output", "--difference", "--force"},
