@@ -8,14 +8,16 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from faceedit import __version__
-from faceedit.errors import FaceEditError
+from faceedit.readiness import free_memory
 
 LOW_DISK = 2 * 1024**3
+_EXTRAS = {"c2pa": "signing results", "metrics": "more scores", "plot": "plots of evaluations"}
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def _system(config_file: Path) -> list[Finding]:
         Finding("faceedit", __version__),
         Finding("python", f"{platform.python_version()} ({sys.executable})"),
         Finding("platform", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores"),
-        Finding("memory", _gigabytes(total_memory())),
+        Finding("memory", f"{_gigabytes(total_memory())}, {_gigabytes(free_memory())} free"),
         Finding("disk", f"{_gigabytes(free)} free here", free >= LOW_DISK, "make room: results and trainings need it"),
         Finding("defaults", f"{config_file}{'' if config_file.is_file() else ' (not there)'}"),
-        Finding("hub cache", hub_cache()),
+        Finding("hub cache", _hub_cache_size()),
+        Finding("network", _network()),
         Finding("cache", _inverted_pictures()),
         Finding("faces", f"embedded detectors{_yunet()}"),
     ]
@@ -86,6 +89,25 @@ def _inverted_pictures() -> str:
     cache = open_cache(CacheOptions())
     count, size = cache.usage()
     return f"{count} inverted pictures, {_gigabytes(size)}, in {cache.folder}"
+
+
+def _hub_cache_size() -> str:
+    folder = Path(hub_cache())
+    if not folder.is_dir():
+        return f"{folder} (not there)"
+    # Names in the snapshots are links to the contents, which count once.
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+    return f"{folder}, {_gigabytes(size)}, {_gigabytes(shutil.disk_usage(folder).free)} free there"
+
+
+def _network() -> str:
+    """Whether downloads are allowed and for whom; says never what the token is, and tries nothing."""
+    from faceedit.models.hub import has_token, offline
+
+    if offline():
+        return "none: HF_HUB_OFFLINE is set"
+    login = "logged in" if has_token() else "not logged in, which only gated weights need"
+    return f"used by faceedit weights pull alone; {login}"
 
 
 def hub_cache() -> str:
@@ -114,16 +136,23 @@ def _devices() -> list[Finding]:
         Finding("cpu", "fp32, bf16", True),
     ]
     for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        dtypes = "fp32, fp16, bf16" if torch.cuda.is_bf16_supported() else "fp32, fp16"
-        found.append(
-            Finding(f"cuda:{index}", f"{properties.name}, {_gigabytes(properties.total_memory)}, {dtypes}", True)
-        )
+        free, total = torch.cuda.mem_get_info(index)
+        half = "fp32, fp16, bf16" if torch.cuda.get_device_capability(index)[0] >= 8 else "fp32, fp16"
+        name = torch.cuda.get_device_name(index)
+        text = f"{name}, {_gigabytes(total)}, {_gigabytes(free)} free, {half}"
+        found.append(Finding(f"cuda:{index}", text, True))
     if torch.backends.mps.is_available():
         found.append(Finding("mps", "Apple GPU, fp32, fp16", True))
     if len(found) == 2:
         found.append(Finding("accelerator", "none found; edits run on the CPU"))
-    return found
+    return [*found, Finding("attention", _attention())]
+
+
+def _attention() -> str:
+    """Names for device.attention: PyTorch's own, and the packages for others that are installed."""
+    packages = {"flash_attn": "flash", "sageattention": "sage", "xformers": "xformers"}
+    others = [name for package, name in packages.items() if find_spec(package) is not None]
+    return f"native{''.join(f', {name}' for name in others)}"
 
 
 def _packages() -> tuple[Finding, ...]:
@@ -132,12 +161,20 @@ def _packages() -> tuple[Finding, ...]:
     except PackageNotFoundError:
         return (Finding("faceedit", "not installed, run from its folder", False, "pip install ."),)
     found = []
-    for line in wanted:
-        requirement = Requirement(line)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        found.append(_package(requirement))
-    return tuple(found)
+    for requirement in map(Requirement, wanted):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found.append(_package(requirement))
+    return (*found, *(_extra(name, wanted) for name in _EXTRAS))
+
+
+def _extra(name: str, wanted: list[str]) -> Finding:
+    """Whether what an extra brings is there; nothing is wrong where it is not."""
+    lines = [line for line in map(Requirement, wanted) if line.marker and line.marker.evaluate({"extra": name})]
+    needed = [line for line in lines if not line.marker or not line.marker.evaluate({"extra": ""})]
+    found = [_package(line) for line in needed]
+    missing = [finding.name for finding in found if not finding.ok]
+    told = f"pip install 'faceedit[{name}]' for {_EXTRAS[name]}" if missing or not needed else "installed"
+    return Finding(f"[{name}]", told)
 
 
 def _package(requirement: Requirement) -> Finding:
@@ -158,28 +195,14 @@ def _weights() -> tuple[Finding, ...]:
         state = check(known, hashes=known.kind == "bundled")
         text = f"{state.state}{', verified' if known.kind == 'bundled' and state.state == PRESENT else ''}"
         detail = f" ({state.problems[0]})" if state.problems and state.state != "missing" else ""
-        fix = "install faceedit again" if known.kind == "bundled" else f"needed only by {', '.join(known.needed_by)}"
+        fix = "install faceedit again" if known.kind == "bundled" else f"faceedit weights pull {known.id}"
         found.append(Finding(known.id, text + detail, state.state == PRESENT, fix))
     return tuple(found)
 
 
 def _recipes() -> tuple[Finding, ...]:
+    from faceedit.readiness import NOT, readiness
     from faceedit.recipe import list_recipes
 
-    return tuple(_recipe(name) for name in list_recipes())
-
-
-def _recipe(name: str) -> Finding:
-    """Whether a recipe would run, from its weights and device alone; nothing is loaded."""
-    from faceedit.models.places import weights_folder
-    from faceedit.models.plan import device_plan
-    from faceedit.recipe import load_recipe
-
-    try:
-        recipe = load_recipe(name)
-        plan = device_plan(recipe.device)
-        if recipe.weights.kind != "random":
-            weights_folder(recipe.weights)
-    except FaceEditError as error:
-        return Finding(name, f"does not run: {error}", False, error.hint)
-    return Finding(name, f"runs on {plan.device}", True)
+    verdicts = {name: readiness(name) for name in list_recipes()}
+    return tuple(Finding(name, str(v), v.state != NOT, v.advice) for name, v in verdicts.items())

@@ -56,8 +56,10 @@ def finding(recipe: Recipe, pixels: NDArray[np.float32]) -> str:
     return FLAGGED
 
 
-def require_checker(recipe: Recipe) -> Path | None:
+def require_checker(recipe: Recipe, hashes: bool = True) -> Path | None:
     """The checker's folder, looked at before any model is loaded; `None` where the recipe does not look.
+
+    `hashes` as in `faceedit.models.places.weights_folder`.
 
     Raises:
         WeightsError: it is not there, or not whole.
@@ -66,12 +68,12 @@ def require_checker(recipe: Recipe) -> Path | None:
         return None
     if recipe.weights.kind == "random":
         raise WeightsError("random weights hold no safety checker", "set safety=off")
-    root = weights_folder(recipe.weights)
+    root = weights_folder(recipe.weights, hashes)
     if read_config(root / "model_index.json").get(PART, [None, None])[1] is None or not (root / PART).is_dir():
         raise WeightsError(f"{root} holds no safety checker", _PULL)
     files = weight_files(root / PART, recipe.weights.variant)
     known = manifest.by_repository(recipe.weights.repository)
-    if recipe.weights.kind == "hub" and known is not None:
+    if hashes and recipe.weights.kind == "hub" and known is not None:
         require_verified(known, root, files)
     return root / PART
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,9 @@ from faceedit.cli.asking import settings_of
 from faceedit.cli.console import Console, columns
 from faceedit.cli.userfile import user_file
 from faceedit.cli.verb import command
+
+if TYPE_CHECKING:
+    from faceedit.doctor import Finding
 
 MARKS = {None: " ", True: "ok", False: "--"}
 
@@ -27,7 +31,7 @@ def register(app: typer.Typer) -> None:
         parts = []
         for title, findings in diagnosis.sections.items():
             rows = [
-                (" ", MARKS[found.ok], found.name, found.value + (f"; {found.advice}" if found.ok is False else ""))
+                (" ", MARKS[found.ok], found.name, found.value + (f"; {found.advice}" if _advised(found) else ""))
                 for found in findings
             ]
             parts.append(f"{title}\n{columns(rows)}" if rows else f"{title}\n  none")
@@ -77,6 +81,11 @@ def register(app: typer.Typer) -> None:
             ("device memory", size_text(report.device_memory)),
         ]
         console.emit("faceedit.bench/1", asdict(report), columns(rows))
+
+
+def _advised(found: Finding) -> bool:
+    """Advice is shown for what is wrong, and for a recipe that runs and could run better."""
+    return bool(found.advice) and (found.ok is False or found.value.startswith("runs slowly"))
 
 
 def size_text(count: int | None) -> str:

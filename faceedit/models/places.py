@@ -18,8 +18,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MOVING = "main"
 
 
-def weights_folder(weights: Weights) -> Path:
+def weights_folder(weights: Weights, hashes: bool = True) -> Path:
     """The folder with `model_index.json`; bundled weights are checked against their hashes first.
+
+    Args:
+        weights: the recipe's section.
+        hashes: also hold published weights against theirs, which reads gigabytes when it has not been done yet.
 
     Raises:
         WeightsError: it is not there, incomplete or damaged.
@@ -41,14 +45,16 @@ def weights_folder(weights: Weights) -> Path:
     if known is not None:
         if folder.name == known.revision:
             _require_sizes(known, folder)
-        require_verified(known, folder, tuple(files.values()))
+        if hashes:
+            require_verified(known, folder, tuple(files.values()))
     return folder
 
 
-def weight_paths(weights: Weights) -> dict[str, Path]:
+def weight_paths(weights: Weights, hashes: bool = True) -> dict[str, Path]:
     """ "part/file" -> path of every safetensors file that loading these weights reads, parts from elsewhere included.
 
     A published snapshot holds the same weights in several forms; the others do not count. Random weights have none.
+    `hashes` as in `weights_folder`.
 
     Raises:
         WeightsError: one is missing.
@@ -56,7 +62,7 @@ def weight_paths(weights: Weights) -> dict[str, Path]:
     """
     if weights.kind == "random":
         return {}
-    parts = _parts_in(weights_folder(weights))
+    parts = _parts_in(weights_folder(weights, hashes))
     parts |= {part: Path(place).expanduser() for part, place in weights.folders.items() if part in MODELS}
     return _files_in(parts, weights.variant)
 
@@ -116,7 +122,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
             f"{repository} is not in the Hugging Face cache",
             f"faceedit weights pull {known.id if known else 'NAME'}; -r mini/inpaint runs on the bundled models",
         ) from error
-    entry = "model_index.json" if known is None else known.files[0].path
+    entry = known.files[0].path if known is not None and known.files else "model_index.json"
     if not (folder / entry).is_file():
         raise WeightsError(f"{folder} is incomplete: no {entry}", "fetch the weights again")
     return folder

@@ -101,7 +101,7 @@ def plan(known: WeightSet, recipe: Recipe | None = None, revision: str = "", mov
 
     if known.kind != "hub":
         raise UsageError(f"{known.id} is part of faceedit", "there is nothing to pull")
-    wanted = revision or known.revision
+    wanted = revision or known.revision or "main"
     if not _COMMIT.fullmatch(wanted) and not moving:
         raise UsageError(
             f"revision {wanted!r} can move: what it names today may be other files tomorrow",
