@@ -118,6 +118,17 @@ OriginalImage = Annotated[
 # Data, training, evaluation
 Count = Annotated[int, _option("--count", text="How many portraits.", min=1, metavar="N")]
 Size = Annotated[int, _option("--size", text="Side of the portraits in pixels.", min=128, max=1024, metavar="PIXELS")]
+FaceFolder = Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Pictures of faces; not with --portraits.")]
+Portraits = Annotated[
+    int | None, _option("--portraits", text="Render so many portraits instead of a folder.", min=1, metavar="N")
+]
+Whole = Annotated[bool, _option("--whole", text="Take pictures whole instead of cropping to the face.")]
+ParserFolder = Annotated[
+    Path | None, _option("--parser", text="Folder of the face parser, if not the published one.", metavar="DIR")
+]
+DescriberFolder = Annotated[
+    Path | None, _option("--describer", text="Folder of the vision-language model, likewise.", metavar="DIR")
+]
 Resume = Annotated[bool, _option("--resume", text="Go on from the last checkpoint in the folder.")]
 Attributes = Annotated[
     list[str] | None, _option("--attributes", text="Only these, by field or field=value; repeatable.", metavar="KEY")

@@ -30,19 +30,18 @@ class Describer:
     Args:
         folder: configuration, safetensors, tokenizer and `preprocessor_config.json` as published.
         device: where it runs.
-        dtype: precision of the weights.
         longest: most tokens of an answer.
 
     Raises:
         WeightsError: files that are missing or do not fit each other.
     """
 
-    def __init__(
-        self, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, longest: int = 64
-    ) -> None:
+    def __init__(self, folder: Path, device: torch.device | str = "cpu", longest: int = 64) -> None:
         from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+        # On a GPU in the precision that it is published in: fp16 has too short a range for it.
+        dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
         self.model: Any = load_strictly(Qwen2_5_VLForConditionalGeneration, folder, dtype).to(device)
         try:
             self.tokenizer: Any = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)

@@ -44,6 +44,8 @@ SURFACE: dict[str, set[str]] = {
     "cache show": set(),
     "cache clear": set(),
     "data portraits": {"--output", "--count", "--seed", "--size", "--force"},
+    "data lamask-caption": {"--output", "--portraits", "--seed", "--size", "--whole", "--parser", "--describer"}
+    | {"--device", "--force"},
     "train": {"--output", "--resume", "--set"},
     "eval portraits": CHOICE
     | MACHINE

@@ -38,6 +38,21 @@ def test_data_portraits(call: Call, tmp_path: Path) -> None:
     assert again.code == 1 and "--force" in again.err
 
 
+def test_data_lamask_caption(call: Call, tmp_path: Path) -> None:
+    """Breaks when portraits do not come out in the form, or absent models are met with a traceback."""
+    out = tmp_path / "lamask"
+    outcome = call("data", "lamask-caption", "--portraits", 2, "-o", out, "--size", 128, "--json")
+    assert outcome.code == 0, outcome.err
+    lines = (out / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == outcome.documents[0]["captions"] > 20
+    assert call("data", "lamask-caption", "-o", out).code == 2
+    assert call("data", "lamask-caption", out, "--portraits", 2, "-o", tmp_path / "x").code == 2
+    assert call("data", "lamask-caption", tmp_path / "nowhere", "-o", tmp_path / "x").code == 2
+    absent = call("data", "lamask-caption", out / "images", "-o", tmp_path / "x")
+    assert absent.code == 4 and "GB" in absent.err and "weights pull" in absent.err
+    assert not (tmp_path / "x").exists()
+
+
 def test_train_refuses_what_is_no_training(call: Call) -> None:
     outcome = call("train", "nosuch")
     assert outcome.code == 2
