@@ -131,6 +131,11 @@ def find_words(tokenizer: Any, sentence: str, wanted: str) -> tuple[int, ...]:
     )
 
 
+def says(sentence: str, phrase: str) -> bool:
+    """Whether the words of a phrase follow each other in a sentence."""
+    return bool(_spans(sentence, phrase))
+
+
 def _spans(sentence: str, phrase: str) -> list[tuple[int, int]]:
     """Where the words of a phrase follow each other in a sentence, as spans of characters."""
     said = [(match.span(), _plain(match[0])) for match in _WORD.finditer(sentence)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faceedit.attention.align import Alignment, align_sentences, find_words
+from faceedit.attention.align import Alignment, align_sentences, find_words, says
 from faceedit.editors.mag_edit.constraints import Word
 from faceedit.errors import UsageError
 from faceedit.request import AttributePhrase, EditText
@@ -54,7 +54,7 @@ def edit_words(
     alignment = align_sentences(tokenizer, edit.source, edit.target)
     removals = tuple(phrase for phrase in edit.phrases if _removes(phrase))
     for phrase in removals:
-        alignment = alignment.releasing(_tokens_of_phrase(tokenizer, edit.target, phrase))
+        alignment = alignment.releasing(_tokens_said(tokenizer, edit.target, phrase))
     new: list[Word] = []
     for phrase, share in zip(edit.phrases, shares, strict=True):
         if not _removes(phrase):
@@ -62,7 +62,7 @@ def edit_words(
             new += [Word(tokens, share / len(found)) for tokens in found]
     sentence, words = _negative(tokenizer, edit, removals, negative, negative_prompt)
     lost = tuple(Word(tokens, 1 / len(words)) for tokens in words)
-    if not new and not lost:
+    if not new and not lost and not removals:
         raise UsageError(
             f"the sentence {edit.target!r} says nothing that {edit.source!r} does not say",
             "describe the picture as it is with --source-prompt",
@@ -76,18 +76,17 @@ def _removes(phrase: AttributePhrase) -> bool:
     return phrase.remove and phrase.tokens[:1] == (_REMOVER,)
 
 
-def _tokens_of_phrase(tokenizer: Any, sentence: str, phrase: AttributePhrase) -> tuple[int, ...]:
-    return tuple(token for word in phrase.tokens for token in find_words(tokenizer, sentence, word))
+def _tokens_said(tokenizer: Any, sentence: str, phrase: AttributePhrase) -> list[int]:
+    """Columns of the phrase's words as far as the sentence says them: a target may also just leave them out."""
+    return [token for word in phrase.tokens if says(sentence, word) for token in find_words(tokenizer, sentence, word)]
 
 
 def _new_words(tokenizer: Any, target: str, phrase: AttributePhrase, alignment: Alignment) -> list[tuple[int, ...]]:
     """Columns of the phrase's words that the source does not have, inside the phrase where it stands whole."""
-    try:
-        inside = set(find_words(tokenizer, target, phrase.text))
-    except UsageError:  # the sentence may have taken the phrase apart, as it does with "smiling" before a noun
-        inside = set(range(tokenizer.model_max_length))
+    # The sentence may have taken the phrase apart, as it does with "smiling", which goes before a noun.
+    whole = find_words(tokenizer, target, phrase.text) if says(target, phrase.text) else None
     found = (
-        alignment.new_among([token for token in find_words(tokenizer, target, word) if token in inside])
+        alignment.new_among([token for token in find_words(tokenizer, target, word) if whole is None or token in whole])
         for word in phrase.tokens
     )
     return [tokens for tokens in found if tokens]
@@ -107,22 +106,10 @@ def _negative(
     if negative == "auto":
         words = [word for phrase in removals for word in phrase.tokens[1:]]
         if words and not negative_prompt:
-            sentence = _first_with(tokenizer, words, (edit.source, edit.negative))
+            sentence = edit.source if all(says(edit.source, word) for word in words) else edit.negative
         return sentence, [find_words(tokenizer, sentence, word) for word in words]
     if negative == "replaced":
         back = align_sentences(tokenizer, edit.target, sentence)
         columns = (back.new_among(find_words(tokenizer, sentence, word)) for word in content_words(sentence))
         return sentence, [tokens for tokens in columns if tokens]
     return sentence, [find_words(tokenizer, sentence, word) for word in negative.split(",")]
-
-
-def _first_with(tokenizer: Any, words: list[str], sentences: tuple[str, ...]) -> str:
-    """The first sentence that has all the words, else the last one, whose error then tells its tokens."""
-    for sentence in sentences[:-1]:
-        try:
-            for word in words:
-                find_words(tokenizer, sentence, word)
-        except UsageError:
-            continue
-        return sentence
-    return sentences[-1]
