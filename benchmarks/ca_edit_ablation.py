@@ -62,10 +62,9 @@ def table(found: Mapping[str, Outcome]) -> str:
         clip = "-" if f.clip_score is None else f"{f.clip_score:.2f}"
         direction = "-" if f.clip_direction is None else f"{f.clip_direction:.3f}"
         shares = f"{share(f.attr_edit)} | {share(f.attr_preserve)}"
-        cad = np.abs(outcome.curve).max()
-        rows.append(
-            f"| {name} | {shares} | {f.psnr_gain_db:+.2f} | {clip} | {direction} | {cad:.3f} | {f.seconds_per_edit:.2f} |"
-        )
+        cad = f"{np.abs(outcome.curve).max():.3f}"
+        rest = f"{f.psnr_gain_db:+.2f} | {clip} | {direction} | {cad} | {f.seconds_per_edit:.2f}"
+        rows.append(f"| {name} | {shares} | {rest} |")
     return "\n".join(rows) + "\n"
 
 

@@ -32,20 +32,21 @@ class ContentAttention:
         return torch.stack(grown).mean(0)
 
 
-def has_cross_attention(net: Any) -> bool:
-    """Whether a network reads its text by cross-attention."""
-    return any(name.endswith(CROSS_ATTENTION) for name in net.attn_processors)
+def text_layers(net: Any) -> list[Any]:
+    """The attention modules by which a network reads its text; none in BrushNet's layout."""
+    suffix = f".{CROSS_ATTENTION.partition('.')[0]}"
+    return [module for name, module in net.named_modules() if name.endswith(suffix)]
 
 
 @contextmanager
-def content_attention(net: Any, rows: slice, tokens: Sequence[int]) -> Iterator[ContentAttention]:
-    """Reads the mean attention of some tokens over heads and layers while `net` runs, and changes nothing in it.
+def content_attention(layers: Sequence[Any], rows: slice, tokens: Sequence[int]) -> Iterator[ContentAttention]:
+    """Reads the mean attention of some tokens over heads and layers while a network runs, and changes nothing in it.
 
     Queries and keys are taken where the layers compute them, and only the softmax of the rows asked for is computed
     once more; processors, whichever they are, stay in place and the network's answer is the same to the last bit.
 
     Args:
-        net: a diffusers UNet or a reference net.
+        layers: of `text_layers`, all that are to count.
         rows: rows of the batch, e.g. those with the target sentence.
         tokens: positions in the sentence, at least one. The mean over all positions would be the same constant at every
             cell, 1 over their number, since a softmax sums to 1.
@@ -53,8 +54,7 @@ def content_attention(net: Any, rows: slice, tokens: Sequence[int]) -> Iterator[
     Raises:
         UsageError: no layer reads text, or no token is named.
     """
-    layers = [module for name, module in net.named_modules() if name.endswith(".attn2")]
-    if not layers or not has_cross_attention(net):
+    if not layers:
         raise UsageError("this network has no cross-attention layer", "maps need a text-conditioned network")
     if not tokens:
         raise UsageError("the sentence has no word to look for", "name the attribute in words")
@@ -84,7 +84,9 @@ def _hooks(layer: Any, rows: slice, tokens: list[int], maps: list[Tensor]) -> li
 def _map(layer: Any, q: Tensor, k: Tensor, tokens: list[int]) -> Tensor:
     """Softmax over all tokens (Vaswani et al. 2017, eq. 1), then the mean of the chosen ones over the heads."""
     q, k = (rearrange(x, "b n (heads d) -> b heads n d", heads=layer.heads).float() for x in (q, k))
-    weights = (q @ k.transpose(-1, -2) * layer.scale).softmax(-1)[..., tokens]
+    weights = (q * layer.scale @ k.transpose(-1, -2)).softmax(-1)
+    share = torch.zeros(k.shape[2], device=k.device)
+    share[tokens] = 1 / len(tokens)
     side = round(q.shape[2] ** 0.5)
-    mean: Tensor = reduce(weights, "b heads (h w) t -> b h w", "mean", h=side)
+    mean: Tensor = reduce(weights @ share, "b heads (h w) -> b h w", "mean", h=side)
     return mean

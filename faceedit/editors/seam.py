@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from faceedit.attention.align import find_words
-from faceedit.attention.content import ContentAttention, content_attention
+from faceedit.attention.content import ContentAttention, content_attention, text_layers
 from faceedit.request import EditText
 from faceedit.samplers.ddim import alphas_cumprod, predict_z0
 from faceedit.samplers.low_pass import centred_band, low_pass, quadrant_band
@@ -47,7 +47,7 @@ class SeamGuidance:
         candidates: int,
         scheduler_config: Mapping[str, Any],
     ) -> None:
-        self.options, self.net = options, net
+        self.options, self.layers = options, text_layers(net)
         self.rows, self.tokens = named_in(tokenizer, edit, options.words, candidates)
         self.mask = mask[0, 0]
         self.size = (z0.shape[2], z0.shape[3])
@@ -65,7 +65,7 @@ class SeamGuidance:
             t: its timestep, a scalar.
         """
         alpha_bar = self.alpha_bar[t.cpu()]
-        with content_attention(self.net, self.rows, self.tokens) as seen:
+        with content_attention(self.layers, self.rows, self.tokens) as seen:
             if self.options.gradient == "networks":
                 eps, region, gradient = network_gradient(
                     denoise, lambda: self._region(seen), z, self.low_original, self.band, alpha_bar

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from faceedit.attention.capture import capture_cross_attention
-from faceedit.attention.content import content_attention
+from faceedit.attention.content import content_attention, text_layers
 from faceedit.editors.base import build_editor
 from faceedit.editors.seam import SeamGuidance, named_in
 from faceedit.errors import UsageError
@@ -135,7 +135,7 @@ def test_the_attention_is_the_capturing_processors_mean(components):
     tokens, rows = (1, 2, 5), slice(2, 4)
     with torch.no_grad():
         plain = components.unet(z, 500, encoder_hidden_states=text).sample
-        with content_attention(components.unet, rows, tokens) as seen:
+        with content_attention(text_layers(components.unet), rows, tokens) as seen:
             answer = components.unet(z, 500, encoder_hidden_states=text).sample
         with capture_cross_attention(components.unet, (16, 8)) as captured:
             components.unet(z, 500, encoder_hidden_states=text)
@@ -156,14 +156,14 @@ def test_all_tokens_together_would_be_a_constant(components):
     """Why the start token and the padding are left out: a softmax sums to 1 everywhere."""
     draw = torch.Generator().manual_seed(0)
     z, text = torch.randn(1, 4, 16, 16, generator=draw), torch.randn(1, 77, 32, generator=draw)
-    with torch.no_grad(), content_attention(components.unet, slice(None), range(77)) as seen:
+    with torch.no_grad(), content_attention(text_layers(components.unet), slice(None), range(77)) as seen:
         components.unet(z, 500, encoder_hidden_states=text)
     torch.testing.assert_close(seen.mean((16, 16)), torch.full((1, 16, 16), 1 / 77))
 
 
 def test_hooks_are_gone_after_an_error(components):
     """Breaks when a failed pass leaves its hooks to the next edit."""
-    with pytest.raises(RuntimeError), content_attention(components.unet, slice(None), (1,)):
+    with pytest.raises(RuntimeError), content_attention(text_layers(components.unet), slice(None), (1,)):
         components.unet(torch.zeros(1, 3, 16, 16), 500, encoder_hidden_states=torch.zeros(1, 77, 32))
     assert not any(module._forward_hooks for module in components.unet.modules())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faceedit.attention.content import has_cross_attention
+from faceedit.attention.content import text_layers
 from faceedit.errors import UsageError, WeightsError
 from faceedit.models.condition_adapter import cross_attention_layers
 
@@ -62,7 +62,7 @@ def choose_parts(components: Any, options: Any, seam: bool) -> Parts:
         adapter = None
         if components.reference_net is None:
             notes.append("the adapter is left out: it was trained inside a reference net, which these weights lack")
-    host = net if net is not None and has_cross_attention(net) else unet
+    host = net if net is not None and text_layers(net) else unet
     if adapter is not None:
         _require_fit(adapter, host, components.vision)
     elif options.adapter and components.adapter is None and net is not None:
