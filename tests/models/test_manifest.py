@@ -125,10 +125,13 @@ def test_a_malformed_manifest_is_said_so(tmp_path: Path, text: str) -> None:
         manifest.read_manifest(tmp_path / "weights.toml")
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x"])
+@pytest.mark.parametrize(
+    "path",
+    ["../x", "/etc/passwd", "a/../../x", "", "..\\x", "C:\\x", "C:x", "\\\\server\\share\\x", "\\x", "a\\..\\..\\x"],
+)
 def test_a_manifest_cannot_leave_its_folder(tmp_path: Path, path: str) -> None:
-    """Breaks when verification reads files outside the set."""
-    (tmp_path / "weights.toml").write_text(f'[[set]]\nid = "x"\nkind = "hub"\nfile = [{{ path = "{path}" }}]\n')
+    """T8. Breaks when verification reads files outside the set, by the rules of POSIX or of Windows."""
+    (tmp_path / "weights.toml").write_text(f"[[set]]\nid = 'x'\nkind = 'hub'\nfile = [{{ path = '{path}' }}]\n")
     with pytest.raises(WeightsError, match="leaves its folder"):
         manifest.read_manifest(tmp_path / "weights.toml")
 

@@ -84,6 +84,19 @@ def header_twice(data: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
+def overlapping(data: bytes) -> bytes:
+    """The file with its second tensor laid over the first."""
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    second = sorted(header, key=lambda key: header[key]["data_offsets"][0])[1]
+    start, end = header[second]["data_offsets"]
+    header[second]["data_offsets"] = [0, end - start]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
 DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "is empty"),
     "few bytes": (lambda d: d[:5], "is not a whole safetensors file"),
@@ -95,6 +108,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "LFS pointer": (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
     "endless header": (lambda d: b"\xff" * 8 + d[8:], "is not a whole safetensors file"),
     "a name twice": (header_twice, "occurs twice"),
+    "overlapping tensors": (overlapping, "is not a whole safetensors file"),
 }
 
 
@@ -106,6 +120,14 @@ def test_damaged_files_say_what_they_are(saved: Path, cpu: DevicePlan, name: str
     path.write_bytes(damage(path.read_bytes()))
     text = str(failure(saved, cpu))
     assert message in text and "diffusion_pytorch_model.safetensors" in text
+
+
+def test_a_tensors_name_is_never_a_path(saved: Path, cpu: DevicePlan, tmp_path: Path) -> None:
+    """T3. Breaks when a tensor called "../../x" is taken for anything but an unexpected key."""
+    before = sorted(tmp_path.rglob("*"))
+    change(saved, lambda state: state.update({"../../x": torch.zeros(1)}))
+    assert "1 key (../../x) unexpected" in str(failure(saved, cpu))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_torch_checkpoint_under_the_name_of_safetensors(saved: Path, cpu: DevicePlan) -> None:
