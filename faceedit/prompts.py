@@ -15,6 +15,7 @@ from faceedit.wordings import for_vocabulary, known_to_mini, match_attribute
 __all__ = ["canonical", "for_vocabulary", "known_to_mini", "match_attribute", "parse"]
 
 _READINGS = 4
+_MAX_CHARACTERS = 1000  # text encoders read about a quarter of it; reading a crowd of clauses takes ever longer
 
 
 def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_given: bool = False) -> EditText:
@@ -30,11 +31,13 @@ def parse(prompts: Sequence[str], source_prompt: str | None = None, regions_give
         regions_given: the place is known from elsewhere (a mask, region names), so a phrase may name none.
 
     Raises:
-        UsageError: no words, nothing to change, the same thing added and removed, or a phrase that names no
+        UsageError: no words, too many, nothing to change, the same thing added and removed, or a phrase that names no
             region while `regions_given` is false.
     """
     if not any(prompt.strip() for prompt in prompts):
         raise UsageError("the prompt is empty", 'say what to change, such as "rosy cheeks" or "no glasses"')
+    if max(sum(map(len, prompts)), len(source_prompt or "")) > _MAX_CHARACTERS:
+        raise UsageError(f"the prompt has more than {_MAX_CHARACTERS} characters", "say it in fewer words")
     wishes: list[Clause] = []
     for prompt in prompts:
         wishes += clauses(prompt)
