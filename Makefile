@@ -35,6 +35,7 @@ mini: $(READY)
 	$(TRAIN) vae
 	$(TRAIN) clip
 	$(TRAIN) unet
+	$(TRAIN) ca2
 	$(BIN)/python -m faceedit.models.pack runs
 
 clean:
