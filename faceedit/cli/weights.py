@@ -137,7 +137,7 @@ def _chosen(names: list[str] | None, recipe: str | None) -> list[tuple[WeightSet
         return [(_known(name), None) for name in names]
     if recipe is None:
         raise UsageError("nothing to pull", "name weights (faceedit weights list), or a recipe with --recipe")
-    from faceedit.models.pull import sets_of
+    from faceedit.models.needs import sets_of
     from faceedit.recipe import load_recipe
 
     found = load_recipe(recipe)

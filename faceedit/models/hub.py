@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,13 +57,14 @@ def fenced(bars: bool = True) -> Iterator[None]:
         WeightsError: a request to a foreign host, or over http.
     """
     from huggingface_hub import constants, set_client_factory
-    from huggingface_hub.utils import _http, logging
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils import logging as hub_logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     factory: Any = _http._GLOBAL_CLIENT_FACTORY
     values = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True}
     before = {name: getattr(constants, name) for name in values}
-    silent, verbosity = are_progress_bars_disabled(), logging.get_verbosity()
+    silent, verbosity = are_progress_bars_disabled(), hub_logging.get_verbosity()
 
     def fenced_client() -> Any:
         client = factory()
@@ -72,7 +74,7 @@ def fenced(bars: bool = True) -> Iterator[None]:
     try:
         for name, value in values.items():
             setattr(constants, name, value)
-        logging.set_verbosity(logging.ERROR)  # it announces every attempt; what counts in the end is said once
+        hub_logging.set_verbosity(logging.ERROR)  # it announces every attempt; what counts in the end is said once
         if not bars:
             disable_progress_bars()
         # A client that is there already knows no fence, and one that breaks is made anew: so the factory is changed.
@@ -82,7 +84,7 @@ def fenced(bars: bool = True) -> Iterator[None]:
         set_client_factory(factory)
         for name, value in before.items():
             setattr(constants, name, value)
-        logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(verbosity)
         if not (bars or silent):
             enable_progress_bars()
 

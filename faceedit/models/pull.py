@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceedit.errors import OutputError, UsageError, WeightsError
+from faceedit.images import write_atomic
 from faceedit.models import hub, ledger, manifest
-from faceedit.models.components import PUBLISHED_NAMES
 from faceedit.models.manifest import WeightFile, WeightSet
+from faceedit.models.needs import files_for
 from faceedit.models.verified import remember
 from faceedit.recipe_schema import Recipe
 
@@ -49,38 +50,6 @@ class Pull:
     def size(self) -> int:
         """Bytes to fetch, as far as they are known."""
         return sum(file.size or 0 for file in self.missing)
-
-
-def sets_of(recipe: Recipe) -> tuple[WeightSet, ...]:
-    """The published sets that a recipe needs, in the manifest's order.
-
-    Raises:
-        UsageError: it runs on weights that are not published, or that the manifest does not know.
-    """
-    if recipe.weights.kind != "hub":
-        raise UsageError(f"{recipe.name} runs on {recipe.weights.kind} weights", "there is nothing to pull")
-    repository = recipe.weights.repository
-    found = tuple(
-        known
-        for known in manifest.weight_sets()
-        if known.kind == "hub" and (known.repository == repository or recipe.name in known.needed_by)
-    )
-    if not any(known.repository == repository for known in found):
-        raise UsageError(f"weights.toml does not know {repository}", "fetch it with: hf download")
-    return found
-
-
-def files_for(known: WeightSet, recipe: Recipe | None) -> tuple[WeightFile, ...]:
-    """The files of a set that a recipe reads: without parts that it replaces or does not use; all for `None`."""
-    if recipe is None:
-        return known.files
-    unused = set(recipe.weights.folders)
-    if recipe.safety == "off":
-        unused |= {"safety_checker", "feature_extractor"}
-    parts = {file.path: file.path.partition("/")[0] for file in known.files}
-    return tuple(
-        file for file in known.files if not unused & {parts[file.path], PUBLISHED_NAMES.get(parts[file.path], "")}
-    )
 
 
 def plan(known: WeightSet, recipe: Recipe | None = None, revision: str = "", moving: bool = False) -> Pull:
@@ -172,12 +141,15 @@ def fetch(pull: Pull, accept: Callable[[WeightSet], bool], tell: Tell = lambda _
         raise hub.gated_error(known.id, known.repository)
     if pull.missing:
         _require_licence(known, accept)
+    asked = pull.revision
     with hub.fenced(bars):
         try:
             pull = _with_sizes(pull) if pull.missing else pull
             _require_space(pull)
             _sweep(pull, tell)
             folder = _fetch(pull, tell)
+            if not _COMMIT.fullmatch(asked):
+                _note_commit(pull, asked, folder.name)
         except Exception as error:  # whichever HTTP library is below: every failure is one line
             raise hub.as_error(error, known.id, known.repository) from error
     return folder
@@ -232,6 +204,15 @@ def _fetch(pull: Pull, tell: Tell) -> Path:
         raise WeightsError(f"{known.id} lists no files", "update faceedit")
     ledger.record_hashes(known.repository, folder.name, seen)
     return folder
+
+
+def _note_commit(pull: Pull, name: str, commit: str) -> None:
+    """Write down, where the cache keeps it, which commit a branch or tag meant, so that it is found under that name."""
+    if not manifest.is_plain_path(name):
+        raise UsageError(f"{name!r} is no name of a revision", "name a branch, a tag or a commit")
+    path = pull.cache / f"models--{pull.known.repository.replace('/', '--')}" / "refs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, commit.encode("ascii"), force=True)
 
 
 def _checked(path: Path, expected: str, name: str) -> str:

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from huggingface_hub.utils import _http
 from faceedit.errors import OutputError, UsageError, WeightsError
 from faceedit.models import hub, ledger, manifest, verified
 from faceedit.models.manifest import MISSING, PRESENT, WeightFile, WeightSet
-from faceedit.models.pull import Pull, fetch, files_for, plan, sets_of
+from faceedit.models.needs import files_for, sets_of
+from faceedit.models.places import hub_folder
+from faceedit.models.pull import Pull, fetch, plan
 from faceedit.recipe import load_recipe
 
 UNET = "unet/model.safetensors"
@@ -296,11 +299,15 @@ def test_t6_a_revision_that_can_move_is_refused_unless_asked_for(tiny: FakeHub, 
         plan(tiny.known(revision=""))
 
 
-def test_t6_a_moving_name_is_pinned_to_its_commit_of_today(tiny: FakeHub) -> None:
+def test_t6_a_moving_name_is_pinned_to_its_commit_of_today(tiny: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Breaks when files of two commits are mixed because a branch moved during the download."""
     tiny.commit = OTHER
     folder = fetch(plan(tiny.known(), revision="main", moving=True), yes)
     assert folder.name == OTHER
+    assert hub_folder(REPOSITORY, OTHER) == folder
+    unpinned = replace(tiny.known(), revision="")
+    monkeypatch.setattr(manifest, "weight_sets", lambda: (unpinned,))
+    assert hub_folder(REPOSITORY) == folder, "what was taken under a name is found under it"
     assert [url.split("/")[6] for url in tiny.asked("HEAD")[:2]] == ["main", OTHER]
 
 
