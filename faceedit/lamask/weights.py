@@ -10,6 +10,7 @@ import torch
 from faceedit.errors import WeightsError
 from faceedit.models import manifest
 from faceedit.models.jsonfile import read_config
+from faceedit.models.verified import require_verified
 
 _FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 PARSER, DESCRIBER = "face-parsing", "qwen2.5-vl-3b"
@@ -23,7 +24,7 @@ def model_folder(name: str, given: Path | None = None) -> Path:
         given: a folder of the user's own instead.
 
     Raises:
-        WeightsError: it is not there; tells what to pull and how large that is.
+        WeightsError: it is not there, which tells what to pull and how large that is, or it is damaged.
     """
     if given is not None:
         if not (given / "config.json").is_file():
@@ -37,6 +38,7 @@ def model_folder(name: str, given: Path | None = None) -> Path:
             f"{name}{about} is not on this machine",
             f"faceedit weights pull {name} --revision main --allow-moving; rendered portraits need none: --portraits N",
         )
+    require_verified(known, folder, tuple(folder / file.path for file in known.files))
     return folder
 
 

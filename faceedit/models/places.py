@@ -15,7 +15,7 @@ from faceedit.models.verified import require_verified
 from faceedit.recipe_schema import Weights
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MOVING = "main"
+_NO_COMMIT = "0" * 40
 
 
 def weights_folder(weights: Weights, hashes: bool = True) -> Path:
@@ -109,7 +109,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     known = manifest.by_repository(repository)
     commit = revision or (known.revision if known else "")
     if not commit and known is not None:
-        commit = _MOVING  # nothing is pinned: what was pulled is what its main branch was then
+        commit = _newest_snapshot(repository)
     elif not _COMMIT.fullmatch(commit):
         told = f"revision {commit!r}" if commit else "no pinned revision"
         raise UsageError(f"{repository}: {told}", "set weights.revision to a 40-digit commit, which cannot move")
@@ -126,3 +126,13 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     if not (folder / entry).is_file():
         raise WeightsError(f"{folder} is incomplete: no {entry}", "fetch the weights again")
     return folder
+
+
+def _newest_snapshot(repository: str) -> str:
+    """Of a set that pins no commit the one that was pulled last; a pull pins a branch to its commit of that day."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    snapshots = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model") / "snapshots"
+    found = [folder for folder in snapshots.glob("*") if _COMMIT.fullmatch(folder.name)]
+    return max(found, key=lambda folder: folder.stat().st_mtime).name if found else _NO_COMMIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from faceedit.lamask.describer import Describer
 from faceedit.lamask.parser import FaceParser
 from faceedit.lamask.parts import PARTS
 from faceedit.lamask.weights import DESCRIBER, PARSER, model_folder
+from faceedit.models import verified
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (80, 96, 3), np.uint8)
 
@@ -89,3 +91,17 @@ def test_absent_weights_say_what_to_pull(name: str, monkeypatch: pytest.MonkeyPa
     with pytest.raises(WeightsError, match="GB") as caught:
         model_folder(name)
     assert f"weights pull {name}" in caught.value.hint
+
+
+def test_pulled_weights_without_a_pinned_commit_are_found(
+    parser_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks when a set that names no commit cannot be used once it was pulled, or an older pull is taken."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(verified, "cache_folder", lambda: tmp_path / "stamps")
+    snapshots = tmp_path / "models--jonathandinu--face-parsing" / "snapshots"
+    for number, commit in enumerate(("a" * 40, "b" * 40)):
+        shutil.copytree(parser_folder, snapshots / commit)
+        os.utime(snapshots / commit, (1000 + number, 1000 + number))
+    assert model_folder(PARSER) == snapshots / ("b" * 40)
+    FaceParser(model_folder(PARSER)).parse(PICTURE)
