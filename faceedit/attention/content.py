@@ -27,9 +27,15 @@ class ContentAttention:
 
         The layers' maps are forgotten, so that the next pass starts afresh.
         """
-        grown = [F.interpolate(m[:, None], size, mode="bilinear", align_corners=False)[:, 0] for m in self.maps]
+        by_side: dict[int, list[Tensor]] = {}
+        for values in self.maps:
+            by_side.setdefault(values.shape[-1], []).append(values)
+        # Resizing is linear: the maps of one size are summed first and resized once.
+        sums = [torch.stack(maps).sum(0)[:, None] for maps in by_side.values()]
+        grown = [F.interpolate(total, size, mode="bilinear", align_corners=False)[:, 0] for total in sums]
+        mean = torch.stack(grown).sum(0) / len(self.maps)
         self.maps.clear()
-        return torch.stack(grown).mean(0)
+        return mean
 
 
 def text_layers(net: Any) -> list[Any]:

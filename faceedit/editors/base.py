@@ -114,7 +114,7 @@ def build_editor(recipe: Any, components: Any) -> Editor:
     """The editor that a recipe names, over loaded components.
 
     Raises:
-        UsageError: no editor of that name.
+        UsageError: no editor of that name, or STFG asked of one that has none.
     """
     # Imported here: an editor's module pulls in its networks, and only one is ever needed.
     if recipe.editor == "inpaint":
@@ -125,6 +125,8 @@ def build_editor(recipe: Any, components: Any) -> Editor:
         from faceedit.editors.ca_edit.editor import CaEditor
 
         return CaEditor(recipe, components)
+    if recipe.stfg.enabled:
+        raise UsageError(f"{recipe.editor} has no STFG", "leave out --stfg, or take --backend inpaint or ca-edit")
     if recipe.editor == "mag-edit":
         from faceedit.editors.mag_edit.editor import MagEditor
 

@@ -184,6 +184,12 @@ def test_a_sentence_without_words_is_refused(components):
         run(components, text=replace(TEXT, target=""), **ON)
 
 
+def test_an_editor_without_stfg_refuses_it(components):
+    """Breaks when the option is read and dropped."""
+    with pytest.raises(UsageError, match="mag-edit has no STFG"):
+        build_editor(load_recipe("smoke/inpaint", {"editor": "mag-edit", **ON}), components)
+
+
 def test_a_mask_of_one_cell_is_its_own_boundary(components):
     """Breaks when the statistics of a small mask are NaN."""
     small = np.zeros((SIZE, SIZE), dtype=np.float32)
