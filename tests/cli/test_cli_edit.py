@@ -36,6 +36,7 @@ EDIT_KEYS = {
     "mask_share": float,
     "outside_max_abs_diff": int,
     "seconds": float,
+    "safety": str,
     "warnings": list,
 }
 

@@ -22,8 +22,8 @@ SURFACE: dict[str, set[str]] = {
     | MACHINE
     | PLACE
     | {"--seed", "--variants", "--steps", "--strength", "--source-prompt"}
-    | {"--stfg", "--save-maps"}
-    | {"--output", "--save-mask", "--compare", "--force", "--dry-run", "--no-metadata"},
+    | {"--stfg", "--save-maps", "--constraint"}
+    | {"--output", "--save-mask", "--compare", "--force", "--dry-run", "--no-metadata", "--sign-cert", "--sign-key"},
     "batch run": CHOICE
     | MACHINE
     | (PLACE - {"--mask"})
@@ -41,6 +41,8 @@ SURFACE: dict[str, set[str]] = {
     "weights list": set(),
     "weights verify": set(),
     "weights path": set(),
+    "weights pull": {"--recipe", "--revision", "--allow-moving", "--accept-licence", "--dry-run"},
+    "weights rm": {"--yes", "--dry-run"},
     "cache show": set(),
     "cache clear": set(),
     "data portraits": {"--output", "--count", "--seed", "--size", "--force"},
