@@ -49,7 +49,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory-items", type=int, default=500)
     parser.add_argument("--size", type=int, default=256, help="side of the portraits in pixels")
     parser.add_argument("-o", "--output", type=Path, help="JSON file to write; the curve goes beside it as PNG")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.count, options.memory_items // 5) < 2:
+        parser.error("too few edits to measure anything")
+    return options
 
 
 def plan_of(folder: Path, out: Path, recipe: str) -> Plan:
