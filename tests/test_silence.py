@@ -1,6 +1,7 @@
 """Nothing leaves the machine, and nothing secret of it reaches a file or a stream: whole runs, each in its own process.
 
-The child process counts every socket that is opened, whether it is used or not, and has every environment variable that
+The child process counts every socket that is opened, whether it is used or not (but for one that a library binds to
+this machine itself to learn whether it has IPv6), and has every environment variable that
 is known to hold a secret set to a marker.
 """
 
@@ -28,7 +29,9 @@ import socket, sys
 opened = []
 class Watched(socket.socket):
     def __init__(self, *words, **named):
-        opened.append(words)
+        # urllib3 asks once, at its import, whether this machine has IPv6; here it is told that there is none.
+        if sys._getframe(1).f_globals["__name__"] != "urllib3.util.connection":
+            opened.append(words)
         raise OSError("the network is blocked")
 socket.socket = socket.SocketType = Watched
 def refuse(*words, **named):
