@@ -15,11 +15,14 @@ from faceedit.samplers.low_pass import centred_band, low_pass, quadrant_band
 from faceedit.samplers.stfg import (
     boundary_region,
     boundary_region_appendix,
+    boundary_region_least,
     closed_form_gradient,
     guided_by_seam,
     network_gradient,
     relative_strength,
 )
+
+REGIONS = {"inside": boundary_region, "least": boundary_region_least, "appendix": boundary_region_appendix}
 
 
 class SeamGuidance:
@@ -87,8 +90,7 @@ class SeamGuidance:
     def _region(self, seen: ContentAttention) -> Tensor:
         """Idx, bool [B, h, w], of the pass that has just run."""
         attention = seen.mean(self.size)
-        find = boundary_region_appendix if self.options.threshold == "appendix" else boundary_region
-        region = find(attention, self.mask)
+        region = REGIONS[self.options.threshold](attention, self.mask)
         self.maps = {"attention": attention.mean(0), "boundary": region.float().mean(0)}
         return region
 

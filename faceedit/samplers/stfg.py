@@ -17,6 +17,7 @@ from faceedit.samplers.low_pass import Band, low_pass
 
 # Rounding must not empty a region whose smallest attention equals the threshold, as with one cell or with two.
 _SLACK = 1e-6
+_BELOW_SIGMA = 0.1587
 
 
 def boundary_region(attention: Tensor, mask: Tensor) -> Tensor:
@@ -36,6 +37,17 @@ def boundary_region(attention: Tensor, mask: Tensor) -> Tensor:
     gamma = values.mean(1) - values.std(1, correction=0)
     slack = _SLACK * values.abs().amax(1)
     return (attention <= (gamma + slack)[:, None, None]) & inside
+
+
+def boundary_region_least(attention: Tensor, mask: Tensor) -> Tensor:
+    """The least attended sixth of M's cells, at least one: what lies below μ - σ of values that are normally spread.
+
+    Beyond the paper. Where one cell stands out, as on small latents, nothing lies below eq. 7's threshold.
+    """
+    inside = mask > 0
+    values = attention[:, inside]
+    gamma = values.kthvalue(max(1, round(_BELOW_SIGMA * values.shape[1])), dim=1).values
+    return (attention <= gamma[:, None, None]) & inside
 
 
 def boundary_region_appendix(attention: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from faceedit.samplers.low_pass import centred_band, low_pass, quadrant_band
 from faceedit.samplers.stfg import (
     boundary_region,
     boundary_region_appendix,
+    boundary_region_least,
     closed_form_gradient,
     guided_by_seam,
     network_gradient,
@@ -98,6 +99,23 @@ def test_boundary_region_takes_the_least_attended_cells_inside_the_mask() -> Non
     region = boundary_region(attention, mask)
     assert region[0].nonzero().tolist() == [[2, 2], [2, 3], [2, 4]]
     assert region[1].nonzero().tolist() == [[5, 5]]
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 1000))
+def test_the_least_attended_sixth_is_never_empty(h: int, w: int, seed: int) -> None:
+    """Also where one cell stands out and eq. 7 leaves nothing."""
+    mask = torch.zeros(16, 16)
+    mask[5 : 5 + h, 3 : 3 + w] = 1
+    attention = 0.02 + 0.001 * noise(2, 16, 16, seed=seed)
+    region = boundary_region_least(attention, mask)
+    assert region.sum((1, 2)).tolist() == [max(1, round(0.1587 * h * w))] * 2
+    assert not (region & (mask == 0)).any()
+    kept = (mask > 0) & ~region
+    assert all(attention[i][region[i]].max() <= attention[i][kept[i]].min() for i in range(2) if kept[i].any())
+    peak = torch.where(mask > 0, 0.01, 0.0)
+    peak[5, 3] = 1
+    assert boundary_region_least(peak[None], mask).any()
+    assert boundary_region(peak[None], mask).any() == (h * w <= 2)
 
 
 def test_the_threshold_of_the_appendix_is_empty_for_small_masks_only() -> None:

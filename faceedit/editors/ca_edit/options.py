@@ -78,8 +78,9 @@ class StfgOptions:
     )
     threshold: str = option(
         "inside",
-        "inside: eq. 7, statistics inside the mask; appendix: eqs 12 and 13 (for audit)",
-        choices=("inside", "appendix"),
+        "inside: eq. 7, statistics inside the mask, which may leave no cell; least: the least attended sixth of the "
+        "mask, never empty; appendix: eqs 12 and 13 (for audit)",
+        choices=("inside", "least", "appendix"),
     )
     sign: str = option(
         "falling",
