@@ -31,6 +31,7 @@ class ItemRecord:
             not be read.
         sha256, bytes: of the output.
         seconds: from the prepared picture to the encoded result.
+        safety: the safety checker's finding: "off", "clear" or "flagged"; empty where nothing was edited.
         error: "code", "kind", "message" and "hint" of a failure.
         finished: time in UTC.
     """
@@ -49,6 +50,7 @@ class ItemRecord:
     device: str = ""
     seconds: float | None = None
     warnings: tuple[str, ...] = ()
+    safety: str = ""
     consent: str | None = None
     error: dict[str, Any] | None = None
     faceedit: str = ""

@@ -140,6 +140,7 @@ def _make(
         device=device_name(ready.item.recipe),
         seconds=round(time.perf_counter() - start, 3),
         warnings=result.warnings,
+        safety=result.safety,
         finished=_now(),
     )
     if not inside(folder, target.parent):

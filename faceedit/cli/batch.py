@@ -173,6 +173,7 @@ def run_batch(
             else run_workers(plan, shard, options, count, stop, gpus)
         )
         for outcome in outcomes:
+            make_room(console)
             states[outcome.state] += 1
             if outcome.state in ("failed", "failed before"):
                 failures.append(outcome)
@@ -185,6 +186,13 @@ def run_batch(
         raise typer.Exit(INTERRUPTED)
     if failures:
         raise typer.Exit(PARTLY_FAILED)
+
+
+def make_room(console: Console) -> None:
+    """Wipes the line of the bar, which draws itself anew below whatever is written next."""
+    if console.stderr.isatty() and not console.quiet:
+        console.stderr.write("\r\x1b[2K")
+        console.stderr.flush()
 
 
 def tell(console: Console, plan: Plan, outcome: Outcome) -> None:
