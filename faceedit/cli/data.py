@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from faceedit.cli import options as o
+from faceedit.cli.batch import PARTLY_FAILED
 from faceedit.cli.console import Console
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
@@ -96,3 +97,5 @@ def build_lamask(
     for name, reason in made.failed.items():
         console.warn(f"{name}: {reason}")
     console.emit("faceedit.data/1", {"output": str(output), **asdict(made)}, str(output))
+    if made.failed:
+        raise typer.Exit(PARTLY_FAILED)
