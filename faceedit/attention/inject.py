@@ -129,7 +129,8 @@ class Injecting:
         self._everything[name] = weights
         if watched:
             self.maps[name] = weights
-        return torch.cat([every[:-1], weights[None]]).to(v.dtype) @ v
+        mixed = weights[None] if len(every) == 1 else torch.cat([every[:-1], weights[None]])
+        return mixed.to(v.dtype) @ v
 
 
 def _rows(
