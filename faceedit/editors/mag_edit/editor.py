@@ -36,6 +36,7 @@ class MagEditor:
     """
 
     def __init__(self, recipe: Any, components: Any) -> None:
+        self.components = components
         self.size: int = recipe.size
         self.sampling = recipe.sampling
         self.options = recipe.mag_edit
