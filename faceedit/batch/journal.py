@@ -85,13 +85,15 @@ def read_history(folder: Path) -> History:
     started = ""
     for path in sorted(folder.glob(PATTERN)):
         for values in _lines(path):
-            if values.get("schema") == RUN_SCHEMA and str(values.get("started")) >= started:
-                started, history.total = str(values.get("started")), int(values.get("total", 0))
+            total = values.get("total")
+            if values.get("schema") == RUN_SCHEMA and isinstance(total, int):
+                if str(values.get("started")) >= started:
+                    started, history.total = str(values.get("started")), total
                 continue
             record = _record(values)
             if record is not None:
                 records.append(record)
-            elif values.get("schema") != RUN_SCHEMA:
+            else:
                 history.torn += 1
     # Stable: lines of one journal stay in order, those of several shards mix by their time.
     for record in sorted(records, key=lambda record: record.finished):
@@ -119,7 +121,9 @@ def _record(values: dict[str, Any]) -> ItemRecord | None:
         record = ItemRecord(**chosen | {"prompts": tuple(chosen["prompts"]), "warnings": tuple(chosen["warnings"])})
     except (TypeError, KeyError):
         return None
-    return record if values.get("schema") == ITEM_SCHEMA and record.status in (MADE, OK, FAILED) else None
+    texts = (record.id, record.image, record.output, record.finished)
+    whole = all(isinstance(text, str) for text in texts) and isinstance(record.error, (dict, type(None)))
+    return record if whole and values.get("schema") == ITEM_SCHEMA and record.status in (MADE, OK, FAILED) else None
 
 
 class Journal:

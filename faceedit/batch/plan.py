@@ -172,6 +172,8 @@ def _said(found: Found, request: Request) -> str:
         list(request.prompts),
         None if row is None else [str(row.mask), row.region, row.seed, row.backend, row.recipe, row.face],
         None if row is None else row.source_prompt,
+        # Two rows may differ in nothing else: variants of one edit.
+        None if row is None else str(row.output),
     ]
     return hashlib.sha256(json.dumps(said).encode("utf-8")).hexdigest()[:12]
 

@@ -270,6 +270,11 @@ def test_journals_that_are_no_journals(tmp_path: Path) -> None:
         json.dumps(good | {"status": "odd"}),
         "[" * 90_000,
         json.dumps({"id": 1}),
+        json.dumps(good | {"id": ["a"]}),
+        json.dumps(good | {"output": None}),
+        json.dumps(good | {"finished": 7}),
+        json.dumps(good | {"error": "odd"}),
+        json.dumps({"schema": "faceedit.batch.run/1", "total": "many", "started": "9999"}),
     ]
     (tmp_path / "faceedit-batch.jsonl").write_text("\n".join(rows) + '\n{"half')
     history = read_history(tmp_path)

@@ -79,6 +79,18 @@ def test_a_manifest(run: Run, pictures: Path, tmp_path: Path, lines: Lines) -> N
     assert summary["schema"] == "faceedit.batch/1" and summary["failed"] == 1
 
 
+def test_rows_that_differ_in_their_output_alone_are_variants(run: Run, pictures: Path, tmp_path: Path) -> None:
+    """Breaks when two items share an id, so that the journal forgets one of them and no later run gets through."""
+    rows = [{"image": "a.png", "prompt": "rosy cheeks", "output": name} for name in ("one.png", "two.png")]
+    listed = pictures / "list.jsonl"
+    listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("batch", listed, "-o", tmp_path / "out")
+    assert run(*words).code == 0
+    again = run(*words)
+    assert again.code == 0 and "0 edited, 2 done before" in again.err
+    assert (tmp_path / "out/one.png").read_bytes() != (tmp_path / "out/two.png").read_bytes()
+
+
 def test_resume_does_nothing_twice(run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     assert run("batch", pictures, *ROSY, "-o", out).code == 0
