@@ -178,7 +178,7 @@ class TestInterruption:
         "import os, signal, sys; from faceedit.cli import main\n"
         "import faceedit.images, faceedit.models.stable_diffusion as sd\n"
         "def interrupted(*_, **__):\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.{number})\n"
         "    signal.sigtimedwait([], 1) if hasattr(signal, 'sigtimedwait') else None\n"
         "{patch}\n"
         "sys.exit(main(['edit', 'p.png', 'rosy cheeks', '-r', 'smoke/inpaint', '--steps', '2']))"
@@ -197,18 +197,26 @@ class TestInterruption:
     )
     def test_it_ends_with_130_and_no_half_file(self, portrait: Path, patch: str) -> None:
         """Breaks when an interruption is an error, a success, or leaves a part of a file."""
-        run = subprocess.run(
-            [sys.executable, "-c", self.SCRIPT.format(patch=patch)], cwd=portrait.parent, capture_output=True, text=True
-        )
+        self.ends_with_130(portrait, patch, "SIGINT")
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+    @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+    def test_the_other_ways_to_be_ended_leave_no_part_either(self, portrait: Path, number: str) -> None:
+        """Breaks when the system's own reaction ends the process: a hidden temporary file would stay."""
+        self.ends_with_130(portrait, "os.fsync = interrupted", number)
+
+    def ends_with_130(self, portrait: Path, patch: str, number: str) -> None:
+        script = self.SCRIPT.format(patch=patch, number=number)
+        run = subprocess.run([sys.executable, "-c", script], cwd=portrait.parent, capture_output=True, text=True)
         assert run.returncode == 130, run.stderr
         assert "Traceback" not in run.stderr and "interrupted" in run.stderr
         assert alone(portrait)
 
     def test_the_default_reaction_to_the_signal_stays(self) -> None:
         """Breaks when a command leaves a handler of its own behind, which would swallow the second Ctrl-C."""
-        before = signal.getsignal(signal.SIGINT)
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         assert main(["recipes", "list", "-q"]) == 0
-        assert signal.getsignal(signal.SIGINT) is before
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def turned(face: NDArray[np.uint8], orientation: int) -> bytes:

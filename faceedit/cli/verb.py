@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, NoReturn
 
 import typer
@@ -46,7 +48,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         def run(*, json: bool, quiet: bool, verbose: int, debug: bool, **values: Any) -> None:
             console = Console(quiet, verbose, json, debug, sys.stdout, sys.stderr)
             try:
-                with redirect_stdout(sys.stderr), warnings.catch_warnings():
+                with redirect_stdout(sys.stderr), warnings.catch_warnings(), interrupted_by_termination():
                     if not verbose:
                         warnings.simplefilter("ignore")
                     function(console, **values)
@@ -65,6 +67,30 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         return function
 
     return register
+
+
+@contextmanager
+def interrupted_by_termination() -> Iterator[None]:
+    """SIGTERM, and SIGHUP of a terminal that closes, end a verb as Ctrl-C does: temporary files go, exit 130.
+
+    What was told to ignore them, as `nohup` does, goes on ignoring them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def fail(console: Console, error: Exception) -> NoReturn:
