@@ -13,6 +13,7 @@ from faceedit.request import Request
 RECIPES = {
     "inpaint": ("inpaint", "mini/inpaint"),
     "ca-edit": ("ca-edit", "mini/ca-edit"),
+    "mag-edit": ("mag-edit", "mini/mag-edit"),
     "mini": ("mini/inpaint",),
 }
 BACKENDS = tuple(RECIPES)

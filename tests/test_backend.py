@@ -91,3 +91,11 @@ def test_options_reach_the_recipe_and_win_over_set() -> None:
     assert (recipe.locator.dilate, recipe.paste.feather) == (0.0, 0.1)
     assert (recipe.device.device, recipe.device.dtype, recipe.device.memory) == ("cpu", "fp32", "low")
     assert overrides(asked()) == {}
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("editor", ["inpaint", "ca-edit", "mag-edit"])
+def test_every_editor_is_a_backend(editor: str) -> None:
+    """Breaks when an editor cannot be asked for by name, or its name runs another one."""
+    recipe = choose_recipe(asked(backend=editor)).recipe
+    assert recipe.editor == editor and recipe.weights.kind == "bundled"
