@@ -12,6 +12,7 @@ from faceedit.evaluate.portraits import evaluate
 from faceedit.evaluate.report import PortraitReport, Sample
 from faceedit.evaluate.spectrum import Curve, cumulative_amplitude_difference
 from faceedit.evaluate.table import share
+from faceedit.recipe import load_recipe
 
 # Name -> settings over the recipe of CA-Edit. The last row is another recipe.
 VARIANTS: dict[str, dict[str, str]] = {
@@ -31,12 +32,15 @@ class Outcome:
     curve: Curve
 
 
-def ablation(recipe: str, baseline: str, count: int, split: str) -> dict[str, Outcome]:
-    """Every variant of `recipe`, and `baseline`, on the same `count` edits; and "truth", whose curve is the ideal."""
-    runs = [(name, recipe, settings) for name, settings in VARIANTS.items()] + [(BASELINE, baseline, {})]
+def ablation(
+    recipe: str, baseline: str, count: int, split: str, settings: Mapping[str, str] | None = None
+) -> dict[str, Outcome]:
+    """Every variant of `recipe` over `settings`, and `baseline` as it is, on the same `count` edits."""
+    runs = [(name, recipe, {**(settings or {}), **changes}) for name, changes in VARIANTS.items()]
     found = {}
-    for name, chosen, settings in runs:
-        report = evaluate(recipe=chosen, count=count, split=split, settings=settings, samples=count)
+    for name, chosen, values in [*runs, (BASELINE, baseline, {})]:
+        backend = load_recipe(chosen).editor
+        report = evaluate(backend, chosen, count, split=split, settings=values, samples=count)
         found[name] = Outcome(report, mean_curve(report.samples))
     return found
 
