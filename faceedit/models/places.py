@@ -109,7 +109,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     known = manifest.by_repository(repository)
     commit = revision or (known.revision if known else "")
     if not commit and known is not None:
-        commit = _newest_snapshot(repository)
+        commit = newest_snapshot(repository)
     elif not _COMMIT.fullmatch(commit):
         told = f"revision {commit!r}" if commit else "no pinned revision"
         raise UsageError(f"{repository}: {told}", "set weights.revision to a 40-digit commit, which cannot move")
@@ -128,7 +128,7 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     return folder
 
 
-def _newest_snapshot(repository: str) -> str:
+def newest_snapshot(repository: str) -> str:
     """Of a set that pins no commit the one that was pulled last; a pull pins a branch to its commit of that day."""
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name

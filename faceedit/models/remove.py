@@ -8,6 +8,7 @@ from pathlib import Path
 
 from faceedit.errors import OutputError, UsageError, WeightsError
 from faceedit.models.manifest import WeightSet, is_plain_path
+from faceedit.models.places import newest_snapshot
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Removal:
 
 
 def plan_removal(known: WeightSet) -> Removal:
-    """Look for the files of a set at its pinned commit; removes nothing.
+    """Look for the files of a set; removes nothing. Of a set that pins no commit, those that an edit would read.
 
     Raises:
         UsageError: bundled weights.
@@ -34,8 +35,8 @@ def plan_removal(known: WeightSet) -> Removal:
         raise UsageError(f"{known.id} is part of faceedit", "uninstall faceedit to remove it")
     cache = Path(HF_HUB_CACHE)
     repository = cache / f"models--{known.repository.replace('/', '--')}"
-    snapshot = repository / "snapshots" / known.revision
-    if not known.revision or not snapshot.is_dir():
+    snapshot = repository / "snapshots" / (known.revision or newest_snapshot(known.repository))
+    if not snapshot.is_dir():
         raise WeightsError(f"{known.id} is not on this machine", "see: faceedit weights list")
     if not snapshot.resolve().is_relative_to(cache.resolve()):
         raise WeightsError(f"{snapshot} leads out of the cache", "remove it by hand, if it is to go")

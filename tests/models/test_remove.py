@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,15 @@ def test_shared_contents_and_foreign_files_stay(repository: Path) -> None:
     left = sorted(str(path.relative_to(repository)) for path in repository.rglob("*") if not path.is_dir())
     assert left == ["blobs/2", "blobs/3", f"snapshots/{COMMIT}/own.ckpt", f"snapshots/{OTHER}/b.json"]
     assert (repository / f"snapshots/{OTHER}/b.json").read_text() == "{}"
+    assert not (repository / f"snapshots/{COMMIT}/unet").exists()
+
+
+def test_a_set_that_pins_no_commit_is_removed(repository: Path) -> None:
+    """Breaks when what was pulled under a name that moves can never be removed again."""
+    os.utime(repository / "snapshots" / OTHER, (1, 1))
+    todo = plan_removal(replace(KNOWN, revision=""))
+    assert todo.snapshot.name == COMMIT and todo.size == 4
+    remove(todo)
     assert not (repository / f"snapshots/{COMMIT}/unet").exists()
 
 
