@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from einops import rearrange
 from torch import Tensor
 
@@ -31,7 +32,8 @@ class FrozenEncoders:
     """
 
     def __init__(self, clip: Path, vae: Path, vision: Path | None = None) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Of several processes each has a GPU of its own.
+        self.device = PartialState().device if torch.cuda.is_available() else torch.device("cpu")
         self.tokenizer = load_tokenizer(clip / "tokenizer")
         self.text_encoder = self._frozen("text_encoder", clip / "text_encoder", "CLIPTextModel")
         folder = vision or clip / "image_encoder"
@@ -94,7 +96,7 @@ class FrozenEncoders:
 
 def _statistics(vision: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation from the processor beside the encoder, or those of the published CLIP encoders."""
-    for path in (vision.parent / "feature_extractor", vision):
+    for path in (vision, vision.parent / "feature_extractor", vision.parent / "image_processor"):
         file = path / "preprocessor_config.json"
         if file.is_file():
             config = json.loads(file.read_text())

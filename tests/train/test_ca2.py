@@ -10,10 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from faceedit.editors.base import build_editor
 from faceedit.models.condition_adapter import ConditionAdapter
 from faceedit.models.random import random_components
 from faceedit.models.reference_net import ReferenceNet
 from faceedit.models.save import save_components
+from faceedit.recipe import load_recipe
+from faceedit.request import EditText
+from faceedit.samplers.blended import latent_mask
 from faceedit.train import ca2
 from faceedit.train.ca2 import Ca2Objective
 from faceedit.train.checkpoint import latest_checkpoint
@@ -150,3 +154,41 @@ def test_drops_are_as_often_as_said(settings: Ca2Settings, portraits: PortraitCa
     assert float(image.mean()) == pytest.approx(0.3, abs=0.06)
     assert float(text.mean()) == pytest.approx(0.4, abs=0.06)
     assert float((image * text).mean()) == pytest.approx(0.1, abs=0.05)
+
+
+def test_an_edit_predicts_what_training_did(settings: Ca2Settings, portraits: PortraitCache) -> None:
+    """Breaks when an edit greys, masks, resizes, pools or normalises other than training, in either half of guidance."""
+    objective = objective_of(dataclasses.replace(settings, flip=False), portraits)
+    modules = {name: module.eval() for name, module in objective.build().items()}
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for convolution in (
+            *modules["reference_net"].brushnet_down_blocks,
+            *modules["reference_net"].brushnet_up_blocks,
+        ):
+            convolution.weight.normal_(std=0.1)
+        for layer in modules["adapter"].ip_adapter.values():
+            layer.score[2].weight.normal_(std=3)
+    triples = objective.validation.triples(
+        *(rows[:1] for rows in objective.validation.edits(4)), np.random.default_rng(0)
+    )
+    told, untold = (
+        objective._tensors(triples, np.random.default_rng(1), gone, gone)
+        for gone in (np.array([False]), np.array([True]))
+    )
+    editor = build_editor(
+        load_recipe("smoke/ca-edit", {"size": str(triples.original.shape[-1])}),
+        dataclasses.replace(random_components(), **modules),
+    )
+    trajectory = editor.invert((triples.original[0].permute(1, 2, 0).numpy() + 1) / 2, "")
+    m = latent_mask(triples.masks, told["mask"].shape[2:], editor.options.mask_threshold)
+    predict = editor.predictor(trajectory, EditText((), "", triples.captions[0]), triples.masks, m)
+    text = editor.backbone.encode_text(["", triples.captions[0]])
+    with torch.no_grad():
+        uncond, cond = predict(told["noisy"].expand(2, -1, -1, -1), told["timestep"][0], text).chunk(2)
+        expected = [objective._predict(modules, batch | {"timestep": told["timestep"]}) for batch in (untold, told)]
+        blind = objective._predict(modules, told | {"visual": 0 * told["visual"]})
+    # Training keeps features in half precision.
+    for found, wanted in zip((uncond, cond), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=2e-3)
+    assert not torch.allclose(cond, blind, rtol=0, atol=1e-2)
