@@ -6,16 +6,22 @@ import re
 
 _REGION_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     # region: (how the question calls it, words of which an answer must hold one)
-    "skin": ("skin of the face", ("skin", "complexion", "cheek", "freckle", "beard", "wrinkle", "face")),
-    "face_shape": ("shape and expression of the face", ("face", "jaw", "chin", "expression", "smile", "frown")),
-    "hair": ("hair", ("hair", "curl", "lock", "braid", "ponytail", "bangs", "fringe", "bob", "wave")),
-    "eyebrows": ("eyebrows", ("brow",)),
-    "eyes": ("eyes", ("eye", "gaze", "iris", "lash", "lid")),
+    "skin": ("skin of the face", ("skin", "complexion", "cheek", "cheekbone", "freckle", "beard", "wrinkle", "face")),
+    "face_shape": (
+        "shape and expression of the face",
+        ("face", "facial", "jaw", "jawline", "chin", "expression", "smile", "smiling", "frown"),
+    ),
+    "hair": (
+        "hair",
+        ("hair", "hairstyle", "curl", "lock", "braid", "ponytail", "bangs", "fringe", "bob", "wave", "wavy"),
+    ),
+    "eyebrows": ("eyebrows", ("brow", "eyebrow")),
+    "eyes": ("eyes", ("eye", "gaze", "iris", "lash", "eyelash", "lid", "eyelid")),
     "nose": ("nose", ("nose", "nostril")),
-    "mouth": ("mouth", ("mouth", "lip", "smile", "teeth")),
-    "lips": ("lips", ("lip",)),
-    "ears": ("ears", ("ear",)),
-    "eyeglasses": ("glasses", ("glasses", "spectacles", "lens", "frame", "shades")),
+    "mouth": ("mouth", ("mouth", "lip", "smile", "smiling", "teeth")),
+    "lips": ("lips", ("lip", "lipped")),
+    "ears": ("ears", ("ear", "earlobe")),
+    "eyeglasses": ("glasses", ("glasses", "eyeglasses", "sunglasses", "spectacles", "lens", "frame", "shades")),
     "hat": ("hat", ("hat", "cap", "beanie", "hood", "scarf", "turban", "beret")),
     "earring": ("earrings", ("earring", "stud", "hoop", "ear")),
     "necklace": ("necklace", ("necklace", "chain", "pendant", "pearl", "choker")),
@@ -71,4 +77,6 @@ def fault(answer: str, region: str) -> str:
         return "global"
     if _ODD.search(text) or ". " in text:
         return "signs"
-    return "" if any(word in text for word in _REGION_WORDS[region][1]) else "region"
+    words = "|".join(_REGION_WORDS[region][1])
+    # Whole words with their endings: "that" names no hat, "eyebrows" no eyes.
+    return "" if re.search(rf"\b({words})(e?s|e?d|y)?\b", text) else "region"

@@ -35,6 +35,12 @@ def test_every_region_and_kind_has_a_question(region: str, kind: str) -> None:
         ('{"lips": "red and full"}', "lips", "signs"),
         ("red lips. A long nose too", "lips", "signs"),
         ("bushy brows that meet", "eyebrows", ""),
+        ("eyebrows like two bows", "eyebrows", ""),
+        ("eyebrows like two bows", "eyes", "region"),
+        ("blue-eyed and calm", "eyes", ""),
+        ("something red that shines", "hat", "region"),
+        ("a pearl that one wears", "ears", "region"),
+        ("wavy and chestnut brown", "hair", ""),
     ],
 )
 def test_faults_are_named(answer: str, region: str, reason: str) -> None:
