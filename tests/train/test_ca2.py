@@ -157,7 +157,7 @@ def test_drops_are_as_often_as_said(settings: Ca2Settings, portraits: PortraitCa
 
 
 def test_an_edit_predicts_what_training_did(settings: Ca2Settings, portraits: PortraitCache) -> None:
-    """Breaks when an edit greys, masks, resizes, pools or normalises other than training, in either half of guidance."""
+    """Breaks when an edit greys, masks, resizes, pools or normalises other than training."""
     objective = objective_of(dataclasses.replace(settings, flip=False), portraits)
     modules = {name: module.eval() for name, module in objective.build().items()}
     torch.manual_seed(0)
