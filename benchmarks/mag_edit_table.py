@@ -32,6 +32,8 @@ RECIPE = "mini/mag-edit"
 ROWS: dict[str, tuple[str, dict[str, str]]] = {
     "inpaint": ("mini/inpaint", {}),
     "P2P + blend": (RECIPE, {"constraint": "none"}),
+    # More guidance also reaches more; this row tells it apart from what the constraints do.
+    "P2P + blend, guidance 8": (RECIPE, {"constraint": "none", "sampling.guidance": "8"}),
     "MAG, auto": (RECIPE, {}),
     "MAG, token ratio": (RECIPE, {"constraint": "token"}),
     "MAG, spatial ratio": (RECIPE, {"constraint": "spatial"}),
@@ -41,9 +43,9 @@ ROWS: dict[str, tuple[str, dict[str, str]]] = {
 # Changes against a colour that is there, whose word the prompt says.
 HARD = ("hair_color=blond", "hair_color=white", "hair_color=black", "lip_color=pink")
 HARD_ROWS = {
-    "P2P + blend": (RECIPE, {"constraint": "none"}),
-    "MAG": (RECIPE, {}),
-    "MAG, negative": (RECIPE, {"negative": "replaced"}),
+    "hard: P2P + blend": (RECIPE, {"constraint": "none"}),
+    "hard: MAG": (RECIPE, {}),
+    "hard: MAG, negative": (RECIPE, {"negative": "replaced"}),
 }
 
 
