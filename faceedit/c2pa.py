@@ -26,7 +26,8 @@ Finish = Callable[[bytes, Picture], bytes]
 EXTRA = "pip install 'faceedit[c2pa]'"
 
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
-_MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WEBP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+_TIFF = dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF")
+_MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WEBP", **_TIFF}
 # Object identifiers inside a PKCS#8 key, in DER, and the C2PA algorithm that such a key signs with.
 _ALGORITHMS = {
     bytes.fromhex("06082a8648ce3d030107"): b"es256",

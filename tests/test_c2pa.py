@@ -217,6 +217,23 @@ def test_edit_signs_as_the_last_step(
     assert manifests((tmp_path / "out.webp").read_bytes(), "WEBP")["validation_state"] == "Valid"
 
 
+def test_a_batch_signs_every_result_once(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Breaks when results of a batch stay unsigned, or are made again because no signature is like another."""
+    Image.fromarray(render(seed=4, size=128).image).save(tmp_path / "in.png")
+    words = ["batch", str(tmp_path / "in.png"), "--prompt", "rosy cheeks", "-r", "smoke/inpaint", "--steps", "1"]
+    words += ["-o", str(tmp_path / "out"), "--name", "out.png"]
+    signed = [*words, "--sign-cert", str(files[0]), "--sign-key", str(files[1])]
+    assert main(signed) == 0
+    data = (tmp_path / "out/out.png").read_bytes()
+    assert manifests(data, "PNG")["validation_state"] == "Valid"
+    assert main(signed) == 0 and "1 done before" in capsys.readouterr().err
+    assert (tmp_path / "out/out.png").read_bytes() == data
+    assert b"PRIVATE KEY" not in b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
+    assert main(words) == 3, "an unsigned result is another one"
+
+
 def test_a_missing_key_stops_the_edit_before_it_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Breaks when a typing error costs an edit, or an unsigned result is written in its place."""
     Image.fromarray(render(seed=4, size=128).image).save(tmp_path / "in.png")

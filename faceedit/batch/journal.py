@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -191,7 +192,11 @@ def _lock(file: IO[bytes], path: Path) -> None:
         return
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            return  # Some network file systems lock nothing; there, too, shards are kept apart by their numbers.
+        if not isinstance(error, BlockingIOError):
+            raise
         raise OutputError(
             f"another batch is at work on {plain(path.parent)}", "wait for it, or give every process its own --shard"
         ) from None

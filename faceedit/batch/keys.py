@@ -8,19 +8,23 @@ from functools import cache
 
 from faceedit import __version__
 from faceedit.batch.plan import Item
+from faceedit.c2pa import Signer
 from faceedit.recipe import recipe_values
 from faceedit.recipe_schema import Recipe
 from faceedit.record import weights_hashes
 
 
-def work_key(item: Item, picture: bytes, mask: bytes | None, metadata: bool) -> str:
+def work_key(item: Item, picture: bytes, mask: bytes | None, metadata: bool, signer: Signer | None = None) -> str:
     """SHA-256 over the bytes of picture and mask, the resolved recipe, the words, the seed, the weights, the version.
+
+    Of a signature only the certificates count: two signatures of one result never have the same bytes.
 
     Args:
         item: the edit.
         picture: encoded bytes of the input.
         mask: encoded bytes of the mask file, where there is one.
         metadata: whether the result holds its record.
+        signer: who signs it.
 
     Raises:
         WeightsError: a file of weights is missing.
@@ -38,6 +42,7 @@ def work_key(item: Item, picture: bytes, mask: bytes | None, metadata: bool) -> 
         "seed": request.seed,
         "format": item.output.suffix.lower(),
         "metadata": metadata,
+        "signed": None if signer is None else hashlib.sha256(signer.certificates).hexdigest(),
         "faceedit": __version__,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()

@@ -39,7 +39,10 @@ def check_template(template: str) -> None:
         if form or conversion:
             raise UsageError(f"--name {template!r}: {{{field}}} takes no format", hint)
     sample = relative_path(template.format(**dict.fromkeys(FIELDS, "x")), "--name")
-    format_of(Path(sample))
+    try:
+        format_of(Path(sample))
+    except UsageError as error:
+        raise UsageError(f"--name {template!r}: no suffix of a picture", error.hint) from None
 
 
 def render(template: str, values: Mapping[str, str]) -> PurePosixPath:

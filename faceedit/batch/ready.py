@@ -10,6 +10,7 @@ from pathlib import Path
 from faceedit.batch.journal import FAILED, MADE, History, ItemRecord
 from faceedit.batch.keys import work_key
 from faceedit.batch.plan import Item, Plan
+from faceedit.c2pa import Signer
 from faceedit.decode import plain
 from faceedit.errors import FaceEditError, ImageError, OutputError, WeightsError
 from faceedit.images import read_source
@@ -30,11 +31,13 @@ class Options:
         force: replace results of other settings, and files that are no results.
         retry_failed: try again what failed before.
         metadata: whether results hold their record.
+        signer: signs every result as its last write.
     """
 
     force: bool = False
     retry_failed: bool = False
     metadata: bool = True
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def make_ready(item: Item, folder: Path, history: History, options: Options, pre
             _bytes_of(item.request.image),
             None if item.request.mask is None else _bytes_of(item.request.mask),
         )
-        key = work_key(item, picture, mask, options.metadata)
+        key = work_key(item, picture, mask, options.metadata, options.signer)
         state, record, replaces = _state(item, key, folder, history, options)
         if state != TO_DO or not prepared:
             return Ready(item, state, key, record=record)

@@ -19,6 +19,7 @@ from faceedit.batch.ready import TO_DO, Options, Ready, known, make_ready
 from faceedit.batch.safe_path import inside
 from faceedit.batch.shards import Shard
 from faceedit.batch.stopping import DroppedError, Stop
+from faceedit.c2pa import sign
 from faceedit.decode import plain
 from faceedit.errors import FaceEditError, OutOfMemoryError, OutputError, WeightsError
 from faceedit.images import format_of, write_atomic
@@ -131,6 +132,9 @@ def _make(
     result = require_change(editor.edit(ready.prepared, ready.request, lambda _step: stop.check()))
     target = folder / ready.item.output
     data = encode_result(result, format_of(target), metadata=options.metadata)
+    if options.signer is not None:
+        assert isinstance(ready.request.image, bytes)
+        data = sign(data, options.signer, ready.request.image)
     stop.check()
     made = replace(
         record,

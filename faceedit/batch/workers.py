@@ -163,4 +163,7 @@ def _environment(number: int, count: int, gpus: Sequence[str]) -> Iterator[None]
 
 
 def _threads(count: int) -> dict[str, str]:
-    return {name: str(max(1, int(os.environ.get(name) or os.cpu_count() or 1) // count)) for name in _THREAD_VARIABLES}
+    # OpenMP takes a list, one number per level of nesting; the first one counts here.
+    said = {name: os.environ.get(name, "").partition(",")[0].strip() for name in _THREAD_VARIABLES}
+    whole = {name: int(text) if text.isdecimal() else os.cpu_count() or 1 for name, text in said.items()}
+    return {name: str(max(1, threads // count)) for name, threads in whole.items()}

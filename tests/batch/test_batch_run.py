@@ -11,6 +11,8 @@ import pytest
 from batch_harness import Files, Lines, Run
 from PIL import Image
 
+from faceedit.provenance import read_record
+
 ROSY = ("--prompt", "rosy cheeks")
 
 
@@ -274,6 +276,7 @@ def test_memory_that_runs_out_stops_the_batch(
     assert tries == [2, 1, 1]
     (record,) = [line for line in lines(out) if line["status"] == "ok"]
     assert any("candidates 2 -> 1" in warning for warning in record["warnings"])
+    assert "candidates 2 -> 1" in str(read_record(out / record["output"]).data["step_down"])
     assert "failed" not in {line["status"] for line in lines(out)}
 
 

@@ -28,7 +28,8 @@ SURFACE: dict[str, set[str]] = {
     | MACHINE
     | (PLACE - {"--mask"})
     | {"--prompt", "--seed", "--steps", "--strength", "--source-prompt", "--name", "--root"}
-    | {"--shard", "--workers", "--retry-failed", "--output", "--force", "--dry-run", "--no-metadata"},
+    | {"--shard", "--workers", "--retry-failed", "--output", "--force", "--dry-run", "--no-metadata"}
+    | {"--stfg", "--constraint", "--sign-cert", "--sign-key"},
     "batch status": set(),
     "batch merge": {"--output", "--force"},
     "mask": CHOICE | PLACE | {"--output", "--overlay", "--force"},
