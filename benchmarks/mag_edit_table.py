@@ -93,7 +93,7 @@ def sheet(picture: Path, output: Path) -> None:
     original = np.asarray(Image.open(picture).convert("RGB"))
     granularity = [made("red lips", **{"sampling.strength": s}) for s in ("0", "0.35", "0.7", "1")]
     one_by_one = [made(prompt) for prompt in ("red lips", "rosy cheeks", "blond hair", "sunglasses")]
-    shares = [made("red lips", "blond hair", weights=f"{s},{1 - s:g}") for s in (0.9, 0.6, 0.4, 0.1)]
+    shares = [made("red lips", "blond hair", shares=f"{s},{1 - s:g}") for s in (0.9, 0.6, 0.4, 0.1)]
     rows = [np.concatenate([original, *row], axis=1) for row in (granularity, one_by_one, shares)]
     Image.fromarray(np.concatenate(rows)).save(output)
 

@@ -151,7 +151,7 @@ def test_shares_of_phrases_count(components) -> None:
     """Breaks when eq. 9's weights are read and dropped."""
     two = parse(["rosy cheeks", "red lips"])
     equal, same, other = (
-        final(editor_with(components, preset="colour", mag_edit__weights=text), two)
+        final(editor_with(components, preset="colour", mag_edit__shares=text), two)
         for text in ("", "0.5,0.5", "0.9,0.1")
     )
     assert torch.equal(equal, same)

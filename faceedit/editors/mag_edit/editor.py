@@ -121,7 +121,7 @@ class MagEditor:
 
     def _branches(self, trajectory: MagTrajectory, edit: EditText, mask: Tensor, plan: MagPlan) -> Branches:
         options = self.options
-        shares = phrase_shares(options.weights, len(edit.phrases))
+        shares = phrase_shares(options.shares, len(edit.phrases))
         words = edit_words(self.backbone.tokenizer, edit, shares, options.negative, options.negative_prompt)
         encoded = self.backbone.encode_text([edit.source, edit.target, words.negative])
         texts = Texts(*(encoded[k : k + 1] for k in range(3)))

@@ -31,7 +31,7 @@ class MagEditOptions:
     iterations: int = option(15, "updates of the latents per guided step (MAX_IT)", at_least=0, at_most=1000)
     scale: float = option(2.5, "weight of the constraint on the new words (λ_p)", at_least=0.0, at_most=1000.0)
     balance: float = option(3.0, "weight of what lies outside the mask in the spatial ratio (λ)", at_least=0.0)
-    weights: str = option("", "share of each phrase in the guidance, in order, e.g. 0.7,0.3; empty: equal shares")
+    shares: str = option("", "share of each phrase in the guidance, in order, e.g. 0.7,0.3; empty: equal shares")
     negative: str = option(
         "auto",
         "words of the source that the latents are led away from (eq. 7), e.g. black,beard; auto: what a removal takes "

@@ -80,10 +80,10 @@ def phrase_shares(text: str, count: int) -> tuple[float, ...]:
     """
     if not text.strip():
         return (1 / count,) * count
-    shares = _numbers(text, float, "mag_edit.weights", "0.7,0.3")
+    shares = _numbers(text, float, "mag_edit.shares", "0.7,0.3")
     if len(shares) != count or min(shares) < 0 or abs(sum(shares) - 1) > 1e-3:
         raise UsageError(
-            f"mag_edit.weights: {text!r} is not {count} shares that sum to 1", "one for each phrase, e.g. 0.7,0.3"
+            f"mag_edit.shares: {text!r} is not {count} shares that sum to 1", "one for each phrase, e.g. 0.7,0.3"
         )
     return shares
 
