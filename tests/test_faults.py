@@ -5,13 +5,14 @@ in a documented exit code with one line on what and one on what to do, or in a r
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -172,45 +173,66 @@ class TestStreams:
 
 
 class TestInterruption:
-    """Ctrl-C at the worst moments, as a real signal to a process of its own."""
+    """Ctrl-C and its kin at the worst moments, as a real signal to a process of its own."""
 
-    SCRIPT = (
-        "import os, signal, sys; from faceedit.cli import main\n"
-        "import faceedit.images, faceedit.models.stable_diffusion as sd\n"
-        "def interrupted(*_, **__):\n"
-        "    os.kill(os.getpid(), signal.{number})\n"
-        "    signal.sigtimedwait([], 1) if hasattr(signal, 'sigtimedwait') else None\n"
-        "{patch}\n"
-        "sys.exit(main(['edit', 'p.png', 'rosy cheeks', '-r', 'smoke/inpaint', '--steps', '2']))"
-    )
+    # Imports everything once and forks for each moment; nothing has started a thread by then.
+    SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+import faceedit.images, faceedit.run, faceedit.models.stable_diffusion as sd
+from faceedit.cli import main
+from faceedit.models.random import random_components
 
-    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-    @pytest.mark.parametrize(
-        "patch",
-        [
-            "sd.StableDiffusion.predict_noise = interrupted",
-            "faceedit.images.load_picture = interrupted; import faceedit.run; faceedit.run.load_picture = interrupted",
-            "os.fsync = interrupted",
-            "os.link = interrupted",
-        ],
-        ids=["in the edit", "while reading", "while writing", "while naming"],
-    )
-    def test_it_ends_with_130_and_no_half_file(self, portrait: Path, patch: str) -> None:
-        """Breaks when an interruption is an error, a success, or leaves a part of a file."""
-        self.ends_with_130(portrait, patch, "SIGINT")
+random_components(0)
+
+def moment(patch, number):
+    def interrupted(*_, **__):
+        os.kill(os.getpid(), number)
+        signal.sigtimedwait([], 1) if hasattr(signal, "sigtimedwait") else None
+    exec(patch, {**globals(), "interrupted": interrupted})
+    return main(["edit", "p.png", "rosy cheeks", "-r", "smoke/inpaint", "--steps", "2"])
+
+for name, (patch, number) in json.loads(sys.argv[1]).items():
+    child = os.fork()
+    if not child:
+        os.chdir(name)
+        for stream, file in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"../{name}.{file}", os.O_WRONLY | os.O_CREAT), stream)
+        os._exit(moment(patch, number))
+    Path(f"{name}.code").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+"""
+    WRITING = "os.fsync = interrupted"
+    MOMENTS: ClassVar[dict[str, tuple[str, str]]] = {
+        "in the edit": ("sd.StableDiffusion.predict_noise = interrupted", "SIGINT"),
+        "while reading": ("faceedit.images.load_picture = faceedit.run.load_picture = interrupted", "SIGINT"),
+        "while writing": (WRITING, "SIGINT"),
+        "while naming": ("os.link = interrupted", "SIGINT"),
+        "terminated": (WRITING, "SIGTERM"),
+        "terminal closed": (WRITING, "SIGHUP"),
+    }
+
+    @pytest.fixture(scope="class")
+    def ended(self, tmp_path_factory: pytest.TempPathFactory, face: NDArray[np.uint8]) -> Path:
+        """A folder with what every moment ended in: "NAME" beside "NAME.code", "NAME.out" and "NAME.err"."""
+        folder = tmp_path_factory.mktemp("interrupted")
+        for name in self.MOMENTS:
+            (folder / name).mkdir()
+            Image.fromarray(face).save(folder / name / "p.png")
+        words = json.dumps({name: (patch, getattr(signal, number)) for name, (patch, number) in self.MOMENTS.items()})
+        subprocess.run([sys.executable, "-c", self.SCRIPT, words], cwd=folder, check=True)
+        return folder
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-    @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
-    def test_the_other_ways_to_be_ended_leave_no_part_either(self, portrait: Path, number: str) -> None:
-        """Breaks when the system's own reaction ends the process: a hidden temporary file would stay."""
-        self.ends_with_130(portrait, "os.fsync = interrupted", number)
+    @pytest.mark.parametrize("moment", MOMENTS)
+    def test_it_ends_with_130_and_no_half_file(self, ended: Path, moment: str) -> None:
+        """Breaks when an interruption is an error, a success, or leaves a part of a file.
 
-    def ends_with_130(self, portrait: Path, patch: str, number: str) -> None:
-        script = self.SCRIPT.format(patch=patch, number=number)
-        run = subprocess.run([sys.executable, "-c", script], cwd=portrait.parent, capture_output=True, text=True)
-        assert run.returncode == 130, run.stderr
-        assert "Traceback" not in run.stderr and "interrupted" in run.stderr
-        assert alone(portrait)
+        The system's own reaction to SIGTERM and SIGHUP would leave a hidden temporary file.
+        """
+        err = (ended / f"{moment}.err").read_text()
+        assert (ended / f"{moment}.code").read_text() == "130", err
+        assert "Traceback" not in err and "interrupted" in err and (ended / f"{moment}.out").read_text() == ""
+        assert alone(ended / moment / "p.png")
 
     def test_the_default_reaction_to_the_signal_stays(self) -> None:
         """Breaks when a command leaves a handler of its own behind, which would swallow the second Ctrl-C."""

@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, and nothing secret of it reaches a file or a stream: whole runs, each in its own process.
+"""Nothing leaves the machine, and nothing secret of it reaches a file or a stream: whole runs in their own process.
 
 The child process counts every socket that is opened, whether it is used or not (but for one that a library binds to
 this machine itself to learn whether it has IPv6), and has every environment variable that
@@ -7,9 +7,11 @@ is known to hold a secret set to a marker.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ SECRETS = (
 )  # fmt: skip
 
 CHILD = """
-import socket, sys
+import json, os, socket, sys
 opened = []
 class Watched(socket.socket):
     def __init__(self, *words, **named):
@@ -40,9 +42,10 @@ def refuse(*words, **named):
 for name in ("getaddrinfo", "create_connection", "gethostbyname", "socketpair"):
     setattr(socket, name, refuse)
 from faceedit.cli import main
-code = main(sys.argv[1:])
-print(f"opened={opened}", file=sys.stderr)
-sys.exit(code)
+for name, words in json.loads(sys.argv[1]).items():
+    print(f"== {name}", file=sys.stderr, flush=True)
+    code = main(words)
+    print(f"code={code} opened={opened}", file=sys.stderr, flush=True)
 """
 SMOKE = ("-r", "smoke/inpaint", "--steps", "1")
 RUNS = {
@@ -65,42 +68,53 @@ RUNS = {
 }
 
 
+@dataclass(frozen=True)
+class Runs:
+    """What all runs left behind: the part of stderr by name, stdout, and the folder they worked in."""
+
+    told: dict[str, str]
+    out: str
+    place: Path
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a portrait, and nothing of the user's own."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """One process does them all, in a folder with a portrait and nothing of the user's own."""
     from PIL import Image
 
     from faceedit.portraits.render import render
 
-    folder = tmp_path_factory.mktemp("silence")
-    (folder / "in").mkdir()
+    place = tmp_path_factory.mktemp("silence")
+    (place / "in").mkdir()
     image = Image.fromarray(render(0, 192, regions=False).image)
     for name in ("p.png", "in/a.png"):
-        image.save(folder / name)
-    return folder
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_no_socket_and_no_secret(place: Path, name: str) -> None:
-    """Breaks when a library calls home, or when a variable reaches a file, a record, a message or a traceback."""
+        image.save(place / name)
     kept = {
         key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
     }
     home = place / "home"
     secrets = {variable: f"hf_{MARK}" if "HF" in variable or "HUG" in variable else MARK for variable in SECRETS}
     own = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "XDG_DATA_HOME": home / "data", "HF_HOME": home / "hf"}
-    environment = {
-        **kept,
-        **secrets,
-        **{key: str(path) for key, path in own.items()},
-        "FACEEDIT_CACHE": str(home / "c"),
-    }
-    code, words = RUNS[name]
+    own |= {"FACEEDIT_CACHE": home / "c", "FACEEDIT_CONFIG": home / "none.toml"}
+    environment = {**kept, **secrets, **{key: str(path) for key, path in own.items()}}
+    words = json.dumps({name: words for name, (_, words) in RUNS.items()})
     run = subprocess.run(
-        [sys.executable, "-c", CHILD, *words], cwd=place, env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", CHILD, words], cwd=place, env=environment, capture_output=True, text=True, timeout=600
     )
-    assert run.returncode == code, run.stderr
-    assert run.stderr.rstrip().endswith("opened=[]"), run.stderr
-    assert MARK not in run.stdout + run.stderr
-    marked = [path for path in place.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes()]
-    assert marked == []
+    assert run.returncode == 0, run.stderr
+    parts = (part.partition("\n") for part in run.stderr.split("== ")[1:])
+    return Runs({name: told for name, _, told in parts}, run.stdout, place)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_socket(runs: Runs, name: str) -> None:
+    """Breaks when a library calls home, at its import too."""
+    assert runs.told[name].rstrip().endswith(f"code={RUNS[name][0]} opened=[]"), runs.told[name]
+
+
+def test_no_secret(runs: Runs) -> None:
+    """Breaks when a variable reaches a file, a record, a message or a traceback."""
+    assert MARK not in runs.out + "".join(runs.told.values())
+    files = [path for path in runs.place.rglob("*") if path.is_file()]
+    assert {"out.png", "auto.png", "m.png", "faceedit-batch.jsonl"} <= {path.name for path in files}
+    assert [path for path in files if MARK.encode() in path.read_bytes()] == []
