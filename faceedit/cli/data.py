@@ -54,8 +54,12 @@ def register(app: typer.Typer) -> None:
         if (folder is None) == (portraits is None):
             raise UsageError("give a folder of pictures or --portraits N, and not both", "see docs/data.md")
         if folder is not None:
+            if force:
+                raise UsageError("--force is for --portraits", "a folder that was begun is gone on with; leave it out")
             build_lamask(console, folder, output, parser, describer, device, seed, size, whole)
             return
+        if whole or parser or describer:
+            raise UsageError("--whole, --parser and --describer are for a folder of pictures", "leave out --portraits")
         from faceedit.lamask.portraits import write_portraits
 
         total = portraits or 0
@@ -80,6 +84,7 @@ def build_lamask(
 ) -> None:
     """`data lamask-caption FOLDER`: both models, then every picture; what failed is told at the end."""
     from faceedit.lamask.build import BuildSettings, build
+    from faceedit.lamask.form import faults, read_form
     from faceedit.lamask.weights import DESCRIBER, PARSER, model_folder
 
     if not folder.is_dir():
@@ -90,12 +95,17 @@ def build_lamask(
     from faceedit.models.plan import device_plan
 
     place = device_plan(device=device).device
-    settings = BuildSettings(size, DESCRIBER if describer is None else describer.name, seed=seed, whole=whole)
+    described_by, parsed_by = (
+        DESCRIBER if describer is None else describer.name,
+        PARSER if parser is None else parser.name,
+    )
+    settings = BuildSettings(size, described_by, parsed_by, seed=seed, whole=whole)
     models = FaceParser(places[0], place), Describer(places[1], place)
     with console.progress() as report:
         made = build(folder, output, *models, settings, lambda done, total: report("pictures", done, total))
-    for name, reason in made.failed.items():
-        console.warn(f"{name}: {reason}")
+    wrong = tuple(faults(read_form(output))) if made.captions else ()
+    for line in (*(f"{name}: {reason}" for name, reason in made.failed.items()), *wrong):
+        console.warn(line)
     console.emit("faceedit.data/1", {"output": str(output), **asdict(made)}, str(output))
-    if made.failed:
+    if made.failed or wrong:
         raise typer.Exit(PARTLY_FAILED)

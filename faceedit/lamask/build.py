@@ -46,6 +46,7 @@ class BuildSettings:
     Attributes:
         size: side of the square pictures that are written.
         model: name that is written with every caption.
+        parser: name of the face parser.
         kinds: which kinds of captions are asked for.
         seed: of the answers.
         whole: take pictures whole instead of looking for a face in them.
@@ -53,6 +54,7 @@ class BuildSettings:
 
     size: int = 512
     model: str = ""
+    parser: str = ""
     kinds: tuple[str, ...] = KINDS
     seed: int = 0
     whole: bool = False
@@ -178,6 +180,9 @@ def _make(
 
 
 def _kept(out: Path, name: str, settings: BuildSettings) -> dict[str, Any] | None:
+    image = f"images/{name}.png"
+    if not ((out / image).is_file() and (out / mask_name(image)).is_file()):
+        return None
     try:
         record: dict[str, Any] = json.loads((out / _RECORDS / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

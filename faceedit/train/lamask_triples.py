@@ -94,9 +94,11 @@ class LamaskExamples:
         """Caption, pixels [1, 3, S, S] in [-1, 1] and mask [1, S, S] of a picture.
 
         Raises:
-            UsageError: no caption of the picture speaks of something that its mask shows.
+            UsageError: no caption of the picture speaks of something that its mask shows, or the two differ in size.
         """
-        size, parts = self.settings.data.size, self.folder.parts(image)
+        size, parts, picture = self.settings.data.size, self.folder.parts(image), self.folder.picture(image)
+        if picture.shape[:2] != parts.shape:
+            raise UsageError(f"{image}: picture and mask differ in size", "see docs/data.md")
         usable = [c for c in self.folder.captions[image] if region_mask(parts, c.region).any()]
         if not usable:
             raise UsageError(f"{image}: its mask shows nothing that its captions speak of", "see docs/data.md")
@@ -105,7 +107,7 @@ class LamaskExamples:
         mask = np.asarray(soft >= min(0.5, float(soft.max())), dtype=np.float32)
         if self.augment:
             mask = roughened(mask, rng, self.settings.masks)
-        pixels = to_tensor(_resized(self.folder.picture(image), size)[None])
+        pixels = to_tensor(_resized(picture, size)[None])
         mirrored = self.augment and self.settings.flip and rng.random() < 0.5 and not _SIDED.search(chosen.text.lower())
         here = torch.from_numpy(np.ascontiguousarray(mask))[None]
         return chosen.text, pixels.flip(-1) if mirrored else pixels, here.flip(-1) if mirrored else here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,18 @@ def test_other_settings_are_done_anew(pictures: Path, tmp_path: Path) -> None:
     assert (report.done, report.kept) == (3, 0)
     lines = (tmp_path / "out/captions.jsonl").read_text().splitlines()
     assert {json.loads(line)["model"] for line in lines} == {"other"}
+    parsed = replace(other, parser="other")
+    assert build(pictures, tmp_path / "out", KnowsTheParts(), Talks(), parsed).done == 3
+
+
+def test_what_was_lost_is_done_anew(pictures: Path, tmp_path: Path) -> None:
+    """Breaks when a record vouches for a picture or a mask that is gone."""
+    build(pictures, tmp_path / "out", KnowsTheParts(), Talks(), SETTINGS)
+    for kind in ("images", "masks"):
+        sorted((tmp_path / "out" / kind).iterdir())[kind == "masks"].unlink()
+    report = build(pictures, tmp_path / "out", KnowsTheParts(), Talks(), SETTINGS)
+    assert (report.done, report.kept) == (2, 1)
+    assert list(faults(read_form(tmp_path / "out"))) == []
 
 
 def test_answers_that_never_fit_are_given_up(

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from faceedit.errors import UsageError
-from faceedit.lamask.form import LocalCaption, read_form
-from faceedit.lamask.portraits import write_portraits
+from faceedit.lamask.form import LocalCaption, read_form, read_parts
+from faceedit.lamask.portraits import png_bytes, write_portraits
 from faceedit.models.random import random_components
 from faceedit.models.save import save_components
 from faceedit.train import ca2
@@ -109,4 +109,15 @@ def test_nothing_to_train_on_is_said(settings: Ca2Settings, encoders: FrozenEnco
     said = {bald: (LocalCaption(bald, "necklace", "direct", "a string of pearls"),)}
     examples = LamaskExamples(dataclasses.replace(folder, captions=said), [bald], settings, encoders, augment=True)
     with pytest.raises(UsageError, match="shows nothing"):
+        examples.draw(np.array([0]), np.random.default_rng(0))
+
+
+def test_a_mask_of_another_size_is_refused(settings: Ca2Settings, encoders: FrozenEncoders, tmp_path: Path) -> None:
+    """Breaks when picture and mask are squeezed to one size, so that the mask lies beside what it marks."""
+    write_portraits(tmp_path / "lamask", 1, size=64)
+    (mask,) = (tmp_path / "lamask/masks").iterdir()
+    mask.write_bytes(png_bytes(read_parts(mask)[:48]))
+    folder = read_form(tmp_path / "lamask")
+    examples = LamaskExamples(folder, folder.images, settings, encoders, augment=False)
+    with pytest.raises(UsageError, match="differ in size"):
         examples.draw(np.array([0]), np.random.default_rng(0))
