@@ -25,25 +25,13 @@ class Seen:
 
     Attributes:
         scores: Score of eq. 3, [B, h, w] in [0, 1], before the mask; keeps its gradient. Empty unless learned.
-        text: attention to the text's tokens averaged over heads, [rows, h, w, L], without gradient. Empty unless asked.
     """
 
     scores: dict[str, Tensor] = field(default_factory=dict)
-    text: dict[str, Tensor] = field(default_factory=dict)
 
     def mean_score(self, size: tuple[int, int]) -> Tensor:
         """Average of the layers' scores at one size, [B, h, w]."""
         return torch.stack([_resized(score, size) for score in self.scores.values()]).mean(0)
-
-    def mean_text(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """A_txt of eqs 7 and 11 at one size, [rows, h, w]: average over layers, heads and the chosen tokens.
-
-        Args:
-            tokens: bool [rows or 1, L], at least one per row; all of them would average to the constant 1 / L.
-        """
-        share = tokens / tokens.sum(1, keepdim=True)
-        maps = [(text * rearrange(share.to(text), "b l -> b 1 1 l")).sum(-1) for text in self.text.values()]
-        return torch.stack([_resized(a, size) for a in maps]).mean(0)
 
 
 @contextmanager
@@ -56,7 +44,6 @@ def condition_adapter(
     score: str = "learned",
     value: float = 1.0,
     normalisation: str = "softmax",
-    text_maps: slice | None = None,
 ) -> Iterator[Seen]:
     """CA² on all cross-attention layers of a net while the block runs; its processors are put back afterwards.
 
@@ -76,7 +63,6 @@ def condition_adapter(
         value: the fixed score in [0, 1].
         normalisation: softmax: over the two logits of a position; spatial_minmax: their difference, stretched over the
             positions of a picture so that the least is 0 and the most 1 (0 where all are equal).
-        text_maps: rows of the batch whose text attention is recorded, e.g. `slice(b, None)`, the conditional half.
 
     Raises:
         WeightsError: the adapter belongs to another net, or holds no score predictor and `score` is learned.
@@ -101,7 +87,7 @@ def condition_adapter(
     installed = dict(before)
     for number, name in enumerate(before):
         if str(number) in layers:
-            installed[name] = _Ca2(str(number), adapter.layer(str(number)), keys[str(number)], gate, seen, text_maps)
+            installed[name] = _Ca2(str(number), adapter.layer(str(number)), keys[str(number)], gate, seen)
     # set_attn_processor empties the mapping that it is given.
     net.set_attn_processor(installed)
     try:
@@ -145,7 +131,6 @@ class _Ca2:
     visual: tuple[Tensor, Tensor]
     gate: _Gate
     seen: Seen
-    text_maps: slice | None
 
     def __call__(
         self,
@@ -168,15 +153,8 @@ class _Ca2:
             self.seen.scores[self.number] = rearrange(score, "b (h w) -> b h w", h=M.shape[1])
         open_ = 1 - score * rearrange(M, "b h w -> b (h w)")
         out = rearrange(F_txt + rearrange(open_, "b n -> b 1 n 1") * F_vis, "b h n d -> b n (h d)")
-        if self.text_maps is not None:
-            self._record_text(Q[self.text_maps], K_txt[self.text_maps], M.shape[1])
         result: Tensor = attn.to_out[1](attn.to_out[0](out))
         return result
-
-    @torch.no_grad()
-    def _record_text(self, Q: Tensor, K: Tensor, height: int) -> None:
-        A = (Q @ K.mT * Q.shape[-1] ** -0.5).softmax(-1).mean(1)
-        self.seen.text[self.number] = rearrange(A, "b (h w) l -> b h w l", h=height)
 
 
 def _pyramid(mask: Tensor) -> dict[int, Tensor]:

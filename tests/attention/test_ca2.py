@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from faceedit.attention.ca2 import NORMALISATIONS, Seen, condition_adapter
-from faceedit.attention.capture import capture_cross_attention
 from faceedit.errors import UsageError, WeightsError
 from faceedit.models.components import Components
 from faceedit.models.condition_adapter import ConditionAdapter, cross_attention_layers
@@ -185,31 +184,13 @@ def test_keys_and_values_hold_for_all_steps(tiny: Components) -> None:
     assert torch.equal(answer(tiny, visual=keys)[0], answer(tiny, visual=visual)[0])
 
 
-def test_text_attention_is_that_of_the_rows_asked_for(tiny: Components) -> None:
-    """Breaks when another half is recorded, a softmax leaves out tokens, or the size of a map is turned."""
-    shut = {"mask": ONES, "score": "fixed", "text_maps": slice(1, None)}
-    _, seen = answer(tiny, **shut)
-    side = 16
-    z, text = noise(ROWS, 4, side, side), noise(ROWS, 77, 32, seed=2)
-    arguments = (tiny.unet, tiny.adapter, noise(ROWS, 4, 32), noise(ROWS, 32), torch.ones(1, 1, side, side))
-    with torch.no_grad(), condition_adapter(*arguments, score="fixed", text_maps=slice(1, None)) as square:
-        tiny.unet(z, 20, text)
-    with torch.no_grad(), capture_cross_attention(tiny.unet, {side, side // 2}) as captured:
-        tiny.unet(z, 20, text)
-    assert {number: tuple(a.shape) for number, a in seen.text.items()} == {
-        "1": (1, HEIGHT, WIDTH, 77), "3": (1, HEIGHT, WIDTH, 77), "5": (1, HEIGHT, WIDTH, 77), "7": (1, 6, 10, 77),
+def test_scores_are_kept_by_layer_and_averaged(tiny: Components) -> None:
+    """Breaks when a map's rows and columns change places, or a score is kept where none is learned."""
+    _, seen = answer(tiny)
+    assert {number: tuple(score.shape) for number, score in seen.scores.items()} == {
+        "1": (ROWS, HEIGHT, WIDTH), "3": (ROWS, HEIGHT, WIDTH), "5": (ROWS, HEIGHT, WIDTH), "7": (ROWS, 6, 10),
     }  # fmt: skip
-    names = list(tiny.unet.attn_processors)
-    for found in captured.maps:
-        expected = rearrange(found.weights[1:].mean(1), "b (h w) l -> b h w l", h=found.side)
-        torch.testing.assert_close(square.text[str(names.index(found.layer))], expected, rtol=0, atol=1e-6)
-    tokens = torch.zeros(1, 77, dtype=torch.bool)
-    tokens[0, 3:5] = True
-    size = (HEIGHT, WIDTH)
-    assert seen.mean_text(tokens, size).shape == (1, *size)
-    everything = torch.ones(1, 77, dtype=torch.bool)
-    torch.testing.assert_close(seen.mean_text(everything, size), torch.full((1, *size), 1 / 77))
-    assert answer(tiny)[1].text == {} and answer(tiny)[1].mean_score(size).shape == (ROWS, *size)
+    assert seen.mean_score((HEIGHT, WIDTH)).shape == (ROWS, HEIGHT, WIDTH)
     assert answer(tiny, score="none")[1].scores == {}
 
 
