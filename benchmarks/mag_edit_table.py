@@ -7,6 +7,7 @@ python benchmarks/mag_edit_table.py sheet portrait.png sheet.png
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from faceedit.backend import Choice
+from faceedit.compare import sheet
 from faceedit.editors.base import build_editor
 from faceedit.evaluate.portraits import make_report
 from faceedit.evaluate.report import PortraitReport
@@ -81,21 +83,33 @@ def table(asked: argparse.Namespace) -> None:
             )
 
 
-def sheet(picture: Path, output: Path) -> None:
-    """Three rows of edits beside the picture: granularity, one attribute after the other, shares of two phrases."""
+def drawn(picture: Path, output: Path) -> None:
+    """Three rows of edits beside the picture: granularity, one edit after the other, shares of two phrases."""
     recipe = load_recipe(RECIPE)
     components = load_components(recipe.weights, device_plan(recipe.device))
+    original = np.asarray(Image.open(picture).convert("RGB"))
 
-    def made(*prompts: str, **settings: str) -> Bytes3:
-        request = Request(image=picture, prompts=prompts, recipe=RECIPE, settings=settings)
+    def made(source: Bytes3, *prompts: str, **settings: str) -> Bytes3:
+        buffer = io.BytesIO()
+        Image.fromarray(source).save(buffer, "PNG")
+        request = Request(image=buffer.getvalue(), prompts=prompts, recipe=RECIPE, settings=settings)
         return edit(request, editor=build_editor(load_recipe(RECIPE, settings), components)).rgb
 
-    original = np.asarray(Image.open(picture).convert("RGB"))
-    granularity = [made("red lips", **{"sampling.strength": s}) for s in ("0", "0.35", "0.7", "1")]
-    one_by_one = [made(prompt) for prompt in ("red lips", "rosy cheeks", "blond hair", "sunglasses")]
-    shares = [made("red lips", "blond hair", shares=f"{s},{1 - s:g}") for s in (0.9, 0.6, 0.4, 0.1)]
-    rows = [np.concatenate([original, *row], axis=1) for row in (granularity, one_by_one, shares)]
-    Image.fromarray(np.concatenate(rows)).save(output)
+    pictures, labels = [original], ["input"]
+    for strength in ("0", "0.35", "0.7", "1"):
+        pictures.append(made(original, "red lips", **{"sampling.strength": strength}))
+        labels.append(f"red lips, --strength {strength}")
+    pictures.append(original)
+    labels.append("input")
+    for prompt in ("red lips", "rosy cheeks", "blond hair", "sunglasses"):
+        pictures.append(made(pictures[-1], prompt))
+        labels.append(f"then {prompt}")
+    pictures.append(original)
+    labels.append("input")
+    for share in (0.9, 0.6, 0.4, 0.1):
+        pictures.append(made(original, "red lips", "blond hair", shares=f"{share},{1 - share:g}"))
+        labels.append(f"red lips {share}, blond hair {1 - share:g}")
+    Image.fromarray(sheet(pictures, labels, height=256, columns=5)).save(output, quality=88)
 
 
 def main() -> None:
@@ -108,14 +122,14 @@ def main() -> None:
     tabled.add_argument("--split", default="validation", choices=("validation", "held-out"))
     tabled.add_argument("--attributes", nargs="*", help="only these, FIELD or FIELD=VALUE")
     tabled.add_argument("--rows", nargs="*", help="only these, by name")
-    drawn = commands.add_parser("sheet")
-    drawn.add_argument("picture", type=Path)
-    drawn.add_argument("output", type=Path)
+    sheets = commands.add_parser("sheet")
+    sheets.add_argument("picture", type=Path)
+    sheets.add_argument("output", type=Path)
     asked = parser.parse_args()
     if asked.what == "table":
         table(asked)
     else:
-        sheet(asked.picture, asked.output)
+        drawn(asked.picture, asked.output)
 
 
 if __name__ == "__main__":
