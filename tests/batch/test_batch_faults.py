@@ -304,3 +304,24 @@ def test_a_hostile_folder(run: Run, tmp_path: Path, files: Files, lines: Lines) 
     ours = {tmp_path / "cache"}
     assert {path for path in after if not any(path.is_relative_to(own) for own in ours)} == set(before)
     assert all(after[path] == when for path, when in before.items() if path != tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_hostile_folder_takes_little_memory(pictures: Path, tmp_path: Path) -> None:
+    """Breaks when a batch unpacks a bomb, or keeps what it refused: compared with a batch of two good pictures."""
+    from hostile_files import write_hostile
+
+    (tmp_path / "hostile").mkdir()
+    write_hostile(tmp_path / "hostile")
+    script = (
+        "import sys; from pathlib import Path; from faceedit.cli import main\n"
+        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) // 1024\n"
+        "words = ['--prompt', 'rosy cheeks', '-r', 'smoke/inpaint', '--name', '{name}.png', '-q']\n"
+        "assert main(['batch', sys.argv[1], '-o', 'good', *words]) == 0\n"
+        "before = peak()\n"
+        "assert main(['batch', sys.argv[2], '-o', 'bad', *words]) == 3\n"
+        "print(peak() - before)"
+    )
+    words = [sys.executable, "-c", script, str(pictures), str(tmp_path / "hostile")]
+    run = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(run.stdout.splitlines()[-1]) < 64  # MiB; one of the bombs alone would take 400
