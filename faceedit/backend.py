@@ -14,10 +14,10 @@ RECIPES = {
     "inpaint": ("inpaint", "mini/inpaint"),
     "ca-edit": ("ca-edit", "mini/ca-edit"),
     "mag-edit": ("mag-edit", "mini/mag-edit"),
-    "mini": ("mini/inpaint",),
+    "mini": ("mini/ca-edit",),
 }
 BACKENDS = tuple(RECIPES)
-AUTO = ("inpaint", "mini/inpaint")
+AUTO = ("inpaint", "mini/ca-edit")
 
 
 @dataclass(frozen=True)

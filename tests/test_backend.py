@@ -51,7 +51,7 @@ def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_published_weights_the_bundled_models_serve() -> None:
     """Breaks when `auto` takes what is not there, or does not say what would be better."""
     choice = choose_recipe(asked())
-    assert choice.recipe.name == "mini/inpaint"
+    assert choice.recipe.name == "mini/ca-edit"
     assert "inpaint (weights not on this machine)" in choice.better and "faceedit weights list" in choice.better
 
 
@@ -62,13 +62,13 @@ def test_published_weights_win_where_they_fit(monkeypatch: pytest.MonkeyPatch) -
     assert choose_recipe(asked(recipe="mini/inpaint")).recipe.name == "mini/inpaint"
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(1000))
     assert what_is_missing(load_recipe("inpaint")).startswith("needs about")
-    assert choose_recipe(asked()).recipe.name == "mini/inpaint"
+    assert choose_recipe(asked()).recipe.name == "mini/ca-edit"
 
 
 def test_mini_is_a_backend_of_its_own() -> None:
     """Breaks when `-b mini` is refused, or nags about weights that were not asked for."""
     choice = choose_recipe(asked(backend="mini"))
-    assert (choice.recipe.name, choice.better) == ("mini/inpaint", "")
+    assert (choice.recipe.name, choice.better) == ("mini/ca-edit", "")
 
 
 @pytest.mark.usefixtures("cache")

@@ -103,7 +103,7 @@ def test_the_wheel_edits_a_picture(installed: Path, tmp_path: Path) -> None:
     Image.fromarray(render(7, 256).image).save(tmp_path / "in.png")
     # The bundled models where this checkout has them; a checkout before their first training has only random ones.
     bundled = any(known.kind == "bundled" and known.id == "mini-2" and known.files for known in weight_sets())
-    recipe = "mini/inpaint" if bundled else "smoke/inpaint"
+    recipe = "mini/ca-edit" if bundled else "smoke/inpaint"
     out = run(installed, tmp_path, "-m", "faceedit", "edit", "in.png", "rosy cheeks", "-r", recipe, "-o", "out.png")
     assert out.strip().endswith("out.png")
     with Image.open(tmp_path / "out.png") as image:
