@@ -18,7 +18,7 @@ from faceedit.run import edit_prepared, load_editor, prepare
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs/images"
-RECIPE = "mini/inpaint"
+RECIPE = "mini/ca-edit"
 PORTRAIT_EDITS = ("rosy cheeks", "red lipstick", "sunglasses", "a full beard", "a beanie", "blond hair")
 PHOTO_EDITS = ("rosy cheeks", "red lipstick")
 
