@@ -30,9 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{path} is larger than {_MAX_BYTES // 1024} KiB", "a recipe is a page of text")
-    values = _parse(text, str(path))
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} holds no `key: value` lines", "see recipes/mini/inpaint.yaml")
+    values: dict[str, Any] = _parse(text, str(path))
     return values
 
 
@@ -62,7 +60,11 @@ def _parse(text: str, where: str) -> Any:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+        root = next((event for event in events if isinstance(event, yaml.NodeEvent)), None)
+        if root is not None and not isinstance(root, (yaml.MappingStartEvent, yaml.AliasEvent)):
+            raise UsageError(f"{where} holds no `key: value` lines", "see recipes/mini/inpaint.yaml")
+        for event in events:
             if getattr(event, "tag", None) is not None:
                 raise UsageError(f"{where}: YAML tags ({event.tag}) are not taken", "write plain values")
             if getattr(event, "anchor", None) is not None:

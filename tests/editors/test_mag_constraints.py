@@ -159,7 +159,7 @@ def test_shares_of_phrases() -> None:
     assert phrase_shares("", 4) == (0.25,) * 4
     assert phrase_shares("0.7, 0.3", 2) == (0.7, 0.3)
     for text in ("0.7", "0.7,0.7", "-0.5,1.5", "a,b"):
-        with pytest.raises(UsageError, match=r"mag_edit\.weights"):
+        with pytest.raises(UsageError, match=r"mag_edit\.shares"):
             phrase_shares(text, 2)
     with pytest.raises(UsageError, match=r"mag_edit\.sides"):
         plan_edit(MagEditOptions(sides="big"), 50, 1.0, COLOUR)
