@@ -57,7 +57,7 @@ class Warm:
     def _with_less_memory(self, work: Callable[[], T]) -> T:
         try:
             return work()
-        except Exception as error:
+        except Exception as error:  # no common class: torch, NumPy, OpenCV and the drivers each have their own
             if not is_out_of_memory(error):
                 raise
         # Out here the traceback no longer holds on to the tensors of the attempt that failed.

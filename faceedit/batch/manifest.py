@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -99,7 +100,7 @@ def _from_jsonl(text: str) -> Iterator[tuple[str, Values]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"line {number}"
-            yield where, lambda line=line, where=where: _object(line, where)  # type: ignore[misc]
+            yield where, partial(_object, line, where)
 
 
 def _object(line: str, where: str) -> dict[str, Any]:

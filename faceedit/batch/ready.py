@@ -103,7 +103,7 @@ def make_ready(item: Item, folder: Path, history: History, options: Options, pre
         return Ready(item, state, key, request, _prepared(request, item, mask), replaces=replaces)
     except WeightsError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a picture brings up is its own failure, never the batch's
         before = history.latest.get(item.id)
         if key is None and before is not None and _stays_failed(before, None, options):
             return Ready(item, FAILED_BEFORE, record=before)

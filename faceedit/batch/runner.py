@@ -116,7 +116,7 @@ def _finish(ready: Ready, folder: Path, journal: Journal, editors: Editors, opti
             record = _make(ready, record, folder, journal, editor, options, stop)
         except (WeightsError, OutOfMemoryError, DiskFullError, DroppedError):
             raise
-        except Exception as error:
+        except Exception as error:  # likewise: one bad picture never stops the batch
             failure = known(error)
     if failure is not None:
         record = replace(record, status=FAILED, error=error_values(failure), finished=_now())

@@ -128,7 +128,7 @@ def _work(pipe: Connection, plan: Plan, shard: Shard, options: Options, end: Fla
         try:
             for outcome in run_shard(plan, shard, options, stop):
                 pipe.send(outcome)
-        except Exception as failure:
+        except Exception as failure:  # the outermost frame of this process: the parent tells of it
             error = known(failure)
         pipe.send(Ended(error))
 

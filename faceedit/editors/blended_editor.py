@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -39,7 +40,7 @@ class NoisePredictor(Protocol):
 P = TypeVar("P", bound=NoisePredictor)
 
 
-class BlendedEditor(Generic[P]):
+class BlendedEditor(ABC, Generic[P]):
     """Blended Latent Diffusion around a noise predictor; its trajectory is just the encoded latents.
 
     Args:
@@ -55,13 +56,13 @@ class BlendedEditor(Generic[P]):
         self.components = components
         self.backbone = StableDiffusion(components)
 
+    @abstractmethod
     def predictor(self, trajectory: Trajectory, edit: EditText, pixel_mask: Tensor, mask: Tensor) -> P:
         """The noise predictor of one edit, given its mask [1, 1, S, S] and that on the latent grid [1, 1, h, w]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def source_predictor(self, predict: P, trajectory: Trajectory) -> P:
         """The one that the picture is inverted with, where the edit itself has `predict`."""
-        raise NotImplementedError
 
     def invert(self, pixels: Float3, source: str) -> Trajectory:
         """Encode the crop; nothing is inverted."""
