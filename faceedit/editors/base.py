@@ -96,6 +96,14 @@ class KeepsTrajectories(Protocol):
         """
 
 
+@runtime_checkable
+class Encodes(Protocol):
+    """What an editor offers besides `Editor` if its inversion does more than encode."""
+
+    def encode(self, pixels: Float3, source: str) -> Trajectory:
+        """The crop as its autoencoder knows it, and nothing inverted; arguments and latents as of `invert`."""
+
+
 def unused_parts(recipe: Any) -> tuple[str, ...]:
     """Parts of the weights that the recipe's editor never looks at and that need not be loaded for it."""
     return () if recipe.editor == "ca-edit" else CONDITION_PARTS

@@ -73,11 +73,14 @@ class Judge(nn.Module):
             maps.append(level(maps[-1]))
         return maps
 
+    def pooled(self, images: Tensor) -> Tensor:
+        """What the heads read: the last maps averaged to POOL x POOL, [B, D]."""
+        return F.adaptive_avg_pool2d(self.features(images)[-1], POOL).flatten(1)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits per field, [B, values of the field]."""
-        pooled = F.adaptive_avg_pool2d(self.features(images)[-1], POOL).flatten(1)
         sizes = [len(values) for values in self.config.fields.values()]
-        return dict(zip(self.config.fields, self.head(pooled).split(sizes, dim=1), strict=True))
+        return dict(zip(self.config.fields, self.head(self.pooled(images)).split(sizes, dim=1), strict=True))
 
     @torch.no_grad()
     def values(self, images: Tensor) -> list[dict[str, str]]:
@@ -86,12 +89,19 @@ class Judge(nn.Module):
         Args:
             images: float [B, 3, S, S] in [-1, 1]; another S than `config.size` is resized by area.
         """
-        if images.shape[-1] != self.config.size:
-            images = F.interpolate(images, size=(self.config.size, self.config.size), mode="area")
-        chosen = {name: logits.argmax(1).tolist() for name, logits in self(images).items()}
+        chosen = {name: logits.argmax(1).tolist() for name, logits in self(self._fitted(images)).items()}
         return [
             {name: self.config.fields[name][picks[i]] for name, picks in chosen.items()} for i in range(len(images))
         ]
+
+    @torch.no_grad()
+    def embedding(self, images: Tensor) -> Tensor:
+        """Unit vectors [B, D] of what the heads read, of pictures as for `values`."""
+        return F.normalize(self.pooled(self._fitted(images)), dim=1)
+
+    def _fitted(self, images: Tensor) -> Tensor:
+        size = self.config.size
+        return images if images.shape[-1] == size else F.interpolate(images, size=(size, size), mode="area")
 
 
 def save_judge(judge: Judge, folder: Path) -> None:

@@ -10,7 +10,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceedit.editors.base import Editor, Float3, Step, Trajectory
+from faceedit.editors.base import Editor, Encodes, Float3, Step, Trajectory
 from faceedit.request import Bytes3, EditText
 
 
@@ -56,7 +56,7 @@ class EncodedAnswer:
     it lacks to the truth no better denoising can win.
 
     Args:
-        editor: whose `invert` and `decode` are used.
+        editor: whose encoder and decoder are used.
         answer: uint8 [S, S, 3], the crop after the edit at the editor's own size.
     """
 
@@ -66,8 +66,9 @@ class EncodedAnswer:
         self.answer = answer.astype(np.float32) / np.float32(255)
 
     def invert(self, pixels: Float3, source: str) -> Trajectory:
-        """The editor's own."""
-        return self.inner.invert(pixels, source)
+        """The encoded crop; an inversion would cost as much as an edit and is not looked at."""
+        inner = self.inner
+        return inner.encode(pixels, source) if isinstance(inner, Encodes) else inner.invert(pixels, source)
 
     def edit(
         self,
@@ -77,7 +78,7 @@ class EncodedAnswer:
         generator: torch.Generator,  # noqa: ARG002
     ) -> Iterator[Step]:
         """One step that gives the answer's clean latents."""
-        yield Step(1, 1, self.inner.invert(self.answer, trajectory.source).latents)
+        yield Step(1, 1, self.invert(self.answer, trajectory.source).latents)
 
     def decode(self, latents: Tensor) -> Float3:
         """The editor's own."""

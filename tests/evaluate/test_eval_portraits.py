@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from eval_nearest import NearestRender
 from rich.console import Console
 
@@ -20,7 +21,10 @@ from faceedit.evaluate.scores import PSNR_CAP_DB
 from faceedit.evaluate.sheet import draw_sheet
 from faceedit.evaluate.table import table
 from faceedit.evaluate.tasks import EditTask
-from faceedit.evaluate.trivial import KnownAnswer
+from faceedit.evaluate.trivial import EncodedAnswer, KnownAnswer
+from faceedit.recipe import load_recipe
+from faceedit.request import EditText
+from faceedit.run import load_editor
 
 PROMISED = {
     "backend",
@@ -79,6 +83,21 @@ def test_an_exact_autoencoder_gives_the_truth(setup: Setup, tasks: tuple[EditTas
     exact = replace(setup, editor=KnownAnswer(tasks[0].before.image))
     found = run_edits(exact, tasks[:1], 1).edits
     assert found["autoencoder"][0].mse_after == 0
+
+
+def test_the_autoencoder_inverts_nothing(tasks: tuple[EditTask, ...]) -> None:
+    """Breaks when the bracket pays for inversions that it does not look at, or encodes otherwise than they do."""
+    editor = load_editor(load_recipe("smoke/mag-edit", {"sampling.steps": "1"}))
+    answer = np.ascontiguousarray(tasks[0].after.image)
+    inverted = editor.invert(answer / np.float32(255), "a person").latents
+    calls = []
+    hook = editor.components.unet.register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
+    bracket = EncodedAnswer(editor, answer)
+    known = bracket.invert(tasks[0].before.image / np.float32(255), "a person")
+    (step,) = bracket.edit(known, EditText((), "", ""), np.ones((64, 64), np.float32), torch.Generator())
+    hook.remove()
+    assert not calls
+    assert torch.equal(step.latents, inverted)
 
 
 def test_random_weights_score_between_the_brackets(report: PortraitReport) -> None:
@@ -140,8 +159,6 @@ def test_prompts_that_are_not_understood_are_counted(setup: Setup, tasks: tuple[
 
 def test_the_public_call(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     """Breaks when `evaluate` does not pass its arguments on; judge and CLIP are replaced by untrained ones."""
-    import torch
-
     from faceedit.evaluate.judge import Judge, JudgeConfig
 
     with torch.random.fork_rng():

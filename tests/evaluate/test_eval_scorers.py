@@ -12,6 +12,8 @@ from faceedit.evaluate.judge import Judge, JudgeConfig
 from faceedit.evaluate.scorers import JudgedPictures, bundled_clip, bundled_judge
 from faceedit.models.clip import image_features
 from faceedit.models.random import random_components
+from faceedit.portraits.render import counterfactual, render
+from faceedit.portraits.split import held_out_seed
 from faceedit.recipe import load_recipe
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -43,3 +45,15 @@ def test_a_missing_judge_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: o
     monkeypatch.setattr(scorers, "bundled_weights_dir", lambda: tmp_path)
     with pytest.raises(WeightsError):
         bundled_judge()
+
+
+def test_the_same_person_is_closer_than_another() -> None:
+    """Breaks when the stand-in for a face recogniser cannot tell people apart, at another size than the judge's own."""
+    seeds = [held_out_seed(i) for i in range(6)]
+    before = [render(seed, 128).image for seed in seeds]
+    after = [counterfactual(seed, 128, "glasses", "sunglasses").image for seed in seeds]
+    judge = bundled_judge()
+    same = judge.identity(before) @ judge.identity(after).T
+    others = same[~np.eye(len(seeds), dtype=bool)]
+    assert np.diag(same).min() > others.max()
+    assert np.allclose(np.linalg.norm(judge.identity(before), axis=1), 1, atol=1e-5)

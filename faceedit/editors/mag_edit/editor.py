@@ -18,7 +18,7 @@ from faceedit.editors.mag_edit.guidance import dilated, guide, step_size
 from faceedit.editors.mag_edit.plan import MagPlan, phrase_shares, plan_edit
 from faceedit.editors.mag_edit.trajectory import MagTrajectory, invert_portrait, trajectory_settings
 from faceedit.errors import NothingToEditError, UsageError
-from faceedit.models.stable_diffusion import StableDiffusion
+from faceedit.models.stable_diffusion import StableDiffusion, to_model_range
 from faceedit.request import EditText
 from faceedit.samplers.blended import latent_mask
 from faceedit.samplers.ddim import DdimSchedule, ddim_schedule, ddim_step, guided
@@ -59,6 +59,11 @@ class MagEditor:
     def invert(self, pixels: Float3, source: str) -> MagTrajectory:
         """Bring the crop into the noise; the trajectory serves any number of edits."""
         return invert_portrait(self.backbone, pixels, source, self.schedule, self.inversion, self.sampling.guidance)
+
+    def encode(self, pixels: Float3, source: str) -> Trajectory:
+        """As in `Encodes`."""
+        batch = to_model_range(pixels).to(self.backbone.device)
+        return Trajectory(batch, finite(self.backbone.encode_image(batch), "the encoded picture"), source)
 
     def trajectory_settings(self) -> Mapping[str, Any]:
         """As in `KeepsTrajectories`."""
