@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from faceedit.train.data import PortraitCache
     from faceedit.train.settings import Ca2Settings, DataSettings
 
-NAMES = ("tokenizer", "judge", "vae", "clip", "unet", "ca2")
+NAMES = ("tokenizer", "judge", "vae", "clip", "unet", "ca2", "flux")
 
 
 def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None = None, resume: bool = False) -> Path:
@@ -89,6 +89,12 @@ def _objective(part: str, recipe: Path, overrides: Mapping[str, str] | None) -> 
         from faceedit.train.settings import Ca2Settings
 
         return _ca2(load_settings(Ca2Settings, recipe, overrides))
+    if part == "flux":
+        from faceedit.train.flux import FluxObjective
+        from faceedit.train.settings import FluxSettings
+
+        flux = load_settings(FluxSettings, recipe, overrides)
+        return FluxObjective(flux, *portraits(flux.data))
     from faceedit.train.settings import UnetSettings
     from faceedit.train.unet import UnetObjective
 

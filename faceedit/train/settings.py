@@ -146,6 +146,42 @@ class UnetSettings:
 
 
 @dataclass(frozen=True)
+class FluxSettings:
+    """A small FLUX on cached latents, with its T5 encoder; `clip` gives the pooled text.
+
+    `rope` holds the rotary sizes of a head's three axes, their sum is the head's size. `guided_share` of a batch learn
+    the guided velocity after `guided_after` steps. `stated_weight` is the extra weight of tokens that the caption
+    speaks about, `regions` the weight of the region head on the block `regions_after`.
+    """
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    vae: str = "runs/vae/export"
+    clip: str = "runs/clip/export"
+    latents: str = "runs/data/latents-128"
+    double_blocks: int = 2
+    single_blocks: int = 4
+    heads: int = 4
+    rope: tuple[int, ...] = (16, 20, 20)
+    text_width: int = 128
+    text_layers: int = 2
+    text_heads: int = 4
+    text_tokens: int = 48
+    words: int = 1000
+    text_dropout: float = 0.1
+    command_share: float = 0.5
+    time_mean: float = 0.0
+    time_deviation: float = 1.0
+    guided_after: int = 4000
+    guided_share: float = 0.5
+    largest_guidance: float = 6.0
+    stated_weight: float = 2.0
+    regions: float = 0.2
+    regions_after: int = 0
+    flip: bool = True
+
+
+@dataclass(frozen=True)
 class MaskSettings:
     """How rough the masks of an editor's training are: shares of the ways (they need not sum to 1), and their largest
     measures: discs as a share of the picture's side, `bulge` of a Bézier curve as a share of the region's box."""

@@ -1,0 +1,268 @@
+"""Objective: a small FLUX, trained by rectified flow, that takes its guidance scale as an input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceedit.regions import REGIONS
+from faceedit.train.commands import attribute_of, draw_command, draw_fields
+from faceedit.train.data import PortraitCache, batch_rng, shuffled
+from faceedit.train.frozen import FrozenEncoders
+from faceedit.train.latents import cache_latents
+from faceedit.train.loop import Batch, Evaluation, Modules
+from faceedit.train.phrases import Caption, draw_caption
+from faceedit.train.settings import FluxSettings, TokenizerSettings
+from faceedit.train.t5_tokenizer import t5_tokenizer_of
+from faceedit.train.tensors import to_pixels
+from faceedit.train.tokenizer import corpus
+from faceedit.train.unet import CAPTION_SIZES, SHEET_PROMPTS
+
+PATCH = 2
+EDIT_SIZES = (1, 1, 1, 2)
+SHEET_STEPS, SHEET_GUIDANCE = 16, 3.5
+SCHEDULER = {"base_shift": 0.5, "max_shift": 1.15, "use_dynamic_shifting": True}
+
+
+def make_transformer(settings: FluxSettings, channels: int, text_width: int, pooled_width: int) -> Any:
+    """A fresh `FluxTransformer2DModel` whose blocks do nothing at first (DiT, Peebles and Xie 2023, sec. 3.2)."""
+    from diffusers import FluxTransformer2DModel
+
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=channels * PATCH * PATCH,
+        num_layers=settings.double_blocks,
+        num_single_layers=settings.single_blocks,
+        attention_head_dim=sum(settings.rope),
+        num_attention_heads=settings.heads,
+        joint_attention_dim=text_width,
+        pooled_projection_dim=pooled_width,
+        guidance_embeds=True,
+        axes_dims_rope=tuple(settings.rope),
+    )
+    modulations = [
+        module.linear for name, module in transformer.named_modules() if name.endswith(("norm1", "norm1_context"))
+    ]
+    modulations += [block.norm.linear for block in transformer.single_transformer_blocks]
+    for linear in (*modulations, transformer.norm_out.linear, transformer.proj_out):
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+    return transformer
+
+
+def make_t5(settings: FluxSettings, tokenizer: Any) -> Any:
+    """A fresh `T5EncoderModel`; it is trained together with the transformer."""
+    from transformers import T5Config, T5EncoderModel
+
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=settings.text_width,
+            d_kv=settings.text_width // settings.text_heads,
+            d_ff=2 * settings.text_width,
+            num_layers=settings.text_layers,
+            num_heads=settings.text_heads,
+            feed_forward_proj="gated-gelu",
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            dropout_rate=0.0,
+        )
+    )
+
+
+def pack(latents: Tensor) -> Tensor:
+    """FLUX's tokens: [B, C, h, w] to [B, (h/2)(w/2), 4C], row by row."""
+    return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=PATCH, q=PATCH)
+
+
+class FluxObjective:
+    """Rectified flow (Liu et al. 2023, eq. 1) with logit-normal times (Esser et al. 2024, sec. 3.1).
+
+    After `guided_after` steps a share of every batch learns the guided velocity instead, v + (g - 1)(v_c - v_0) with
+    both v from the network itself at scale 1 (Tang et al. 2025, model guidance), so that the finished network answers
+    under any scale with one pass, as FLUX.1-dev does.
+
+    Two helps that a large model does not need: tokens of what the caption speaks about weigh more, and a linear head,
+    dropped afterwards, tells from one block's tokens which regions they lie in.
+    """
+
+    name = "flux"
+
+    def __init__(self, settings: FluxSettings, portraits: PortraitCache, validation: PortraitCache) -> None:
+        self.settings, self.portraits, self.validation = settings, portraits, validation
+        self.seed = settings.loop.seed
+        self.encoders = FrozenEncoders(Path(settings.clip), Path(settings.vae))
+        latents = Path(settings.latents)
+        self.latents = cache_latents(portraits, Path(settings.vae), latents.with_suffix(".npy"))
+        beside = latents.with_name(f"{latents.name}-validation.npy")
+        self.validation_latents = cache_latents(validation, Path(settings.vae), beside)
+        self.tokenizer_2 = t5_tokenizer_of(corpus(TokenizerSettings()), settings.words)
+        self.side = self.latents.shape[-1] // PATCH
+
+    def build(self) -> dict[str, nn.Module]:
+        settings = self.settings
+        pooled = self.encoders.text_encoder.config.hidden_size
+        transformer = make_transformer(settings, self.latents.shape[2], settings.text_width, pooled)
+        regions = nn.Linear(transformer.inner_dim, len(REGIONS))
+        return {"transformer": transformer, "text_encoder_2": make_t5(settings, self.tokenizer_2), "regions": regions}
+
+    def batch(self, index: int) -> Batch:
+        """`clean`, `noise` [B, C, h, w]; `time`, `guidance` [B]; text of B captions and, in the last row, of "";
+        `regions` [B, R, n]; `weight` [B, n]."""
+        settings, size = self.settings, self.settings.loop.batch
+        rng = batch_rng(self.seed, index)
+        rows = shuffled(len(self.portraits), size, index, self.seed)
+        mirrored = rng.random(size) < 0.5 if settings.flip else np.zeros(size, bool)
+        clean = torch.from_numpy(self.latents[rows, mirrored.astype(int)].astype(np.float32))
+        captions = [self._caption(row, rng) for row in rows]
+        masks = self.portraits.masks[rows]
+        masks = np.where(mirrored[:, None, None, None], masks[..., ::-1], masks)
+        regions = F.adaptive_avg_pool2d(torch.from_numpy(masks.astype(np.float32) / 255), self.side)
+        said = torch.stack([self._said(caption, row) for caption, row in zip(captions, rows, strict=True)])
+        stated = (regions * said[:, :, None, None]).amax(1)
+        dropped = rng.random(size) < settings.text_dropout
+        texts = ["" if gone else caption.text for gone, caption in zip(dropped, captions, strict=True)]
+        time = 1 / (1 + np.exp(-rng.normal(settings.time_mean, settings.time_deviation, size)))
+        guidance = np.ones(size)
+        guided = self._guided(size)
+        guidance[:guided] = rng.uniform(1.0, settings.largest_guidance, guided)
+        return {
+            "clean": clean,
+            "noise": torch.from_numpy(rng.standard_normal(clean.shape, np.float32)),
+            "time": torch.from_numpy(time.astype(np.float32)),
+            "guidance": torch.from_numpy(guidance.astype(np.float32)),
+            **self._text([*texts, ""]),
+            "regions": rearrange(regions, "b r h w -> b r (h w)"),
+            "weight": 1 + settings.stated_weight * rearrange(stated, "b h w -> b (h w)"),
+        }
+
+    def loss(self, modules: Modules, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        settings = self.settings
+        z0, noise, t = pack(batch["clean"]), pack(batch["noise"]), batch["time"]
+        z = torch.lerp(z0, noise, t[:, None, None])
+        text = modules["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
+        pooled = batch["pooled"]
+        n = self._guided(len(z)) if step >= settings.guided_after else 0
+        scale = torch.where(torch.arange(len(z), device=z.device) < n, batch["guidance"], torch.ones_like(t))
+        target = noise - z0
+        if n:
+            with torch.no_grad():
+                twice = torch.cat([z[:n], z[:n]])
+                nothing = repeat(text[-1:], "one l d -> (one n) l d", n=n), pooled[-1:].expand(n, -1)
+                texts = torch.cat([text[:n], nothing[0]]), torch.cat([pooled[:n], nothing[1]])
+                ones = torch.ones(2 * n, device=z.device)
+                told, untold = self._velocity(modules, twice, t[:n].repeat(2), *texts, ones).float().chunk(2)
+            away = (scale[:n] - 1)[:, None, None] * (told - untold)
+            target = torch.cat([target[:n] + away, target[n:]])
+        seen: list[Tensor] = []
+        hook = self._block(modules["transformer"]).register_forward_hook(lambda *call: seen.append(call[2][1]))
+        try:
+            v = self._velocity(modules, z, t, text[:-1], pooled[:-1], scale).float()
+        finally:
+            hook.remove()
+        error = (v - target).square().mean(-1)
+        weight = batch["weight"] / batch["weight"].mean(1, keepdim=True)
+        logits = rearrange(modules["regions"](seen[0]).float(), "b n r -> b r n")
+        where = F.binary_cross_entropy_with_logits(logits, batch["regions"])
+        total = (error * weight).mean() + settings.regions * where
+        return total, {"velocity": error[n:].mean().detach(), "regions": where.detach()}
+
+    def evaluate(self, modules: Modules) -> Evaluation:
+        """Velocity error on validation portraits at three times, and a sheet of portraits drawn from text alone."""
+        device = next(modules["transformer"].parameters()).device
+        rows = np.arange(min(len(self.validation), 64))
+        rng = batch_rng(self.seed + 1, 0)
+        z0 = pack(torch.from_numpy(self.validation_latents[rows, 0].astype(np.float32))).to(device)
+        noise = torch.from_numpy(rng.standard_normal(z0.shape, np.float32)).to(device)
+        captions = [draw_caption(self.validation.attributes[row], rng, (1,), plain=0.3) for row in rows]
+        text = {name: value.to(device) for name, value in self._text([c.text for c in captions]).items()}
+        tokens = modules["text_encoder_2"](input_ids=text["ids"]).last_hidden_state
+        ones = torch.ones(len(rows), device=device)
+        figures = {}
+        for t in (0.25, 0.5, 0.75):
+            z = torch.lerp(z0, noise, t)
+            v = self._velocity(modules, z, t * ones, tokens, text["pooled"], ones)
+            figures[f"velocity_{t}"] = float((v.float() - (noise - z0)).square().mean())
+        figures["velocity"] = float(np.mean(list(figures.values())))
+        return Evaluation(figures, self._sheet(modules))
+
+    def export(self, modules: Modules, folder: Path) -> None:
+        """`transformer/`, `text_encoder_2/`, `tokenizer_2/` and `scheduler/` in FLUX's layout."""
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        for name in ("transformer", "text_encoder_2"):
+            module: Any = modules[name]
+            module.save_pretrained(folder / name, safe_serialization=True)
+        self.tokenizer_2.save_pretrained(folder / "tokenizer_2")
+        FlowMatchEulerDiscreteScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
+
+    def _guided(self, size: int) -> int:
+        """How many rows of a batch learn the guided velocity once that has begun: the first ones."""
+        return round(self.settings.guided_share * size)
+
+    def _caption(self, row: int, rng: np.random.Generator) -> Caption:
+        indices = self.portraits.attributes[row]
+        if rng.random() < self.settings.command_share:
+            fields = draw_fields(indices, self.portraits.visible[row], rng, EDIT_SIZES)
+            return draw_command(indices, fields, rng, 1.0)
+        return draw_caption(indices, rng, CAPTION_SIZES, always=None, plain=0.6)
+
+    def _said(self, caption: Caption, row: int) -> Tensor:
+        """Which regions the caption's fields lie in, float32 [R] of 0 and 1."""
+        indices = self.portraits.attributes[row]
+        names = {name for field in caption.fields for name in attribute_of(indices, field).regions}
+        return torch.tensor([float(name in names) for name in REGIONS])
+
+    def _text(self, sentences: Sequence[str]) -> dict[str, Tensor]:
+        """T5's `ids` [B, L] at the padding of inference, and CLIP's `pooled` [B, P]."""
+        limit = self.settings.text_tokens
+        ids = self.tokenizer_2(
+            list(sentences), padding="max_length", truncation=True, max_length=limit, return_tensors="pt"
+        )["input_ids"]
+        return {"ids": ids, "pooled": self.encoders.text(sentences)[1]}
+
+    def _block(self, transformer: Any) -> nn.Module:
+        """The single-stream block whose tokens the region head reads."""
+        block: nn.Module = transformer.single_transformer_blocks[self.settings.regions_after]
+        return block
+
+    def _velocity(
+        self, modules: Modules, z: Tensor, t: Tensor, text: Tensor, pooled: Tensor, guidance: Tensor
+    ) -> Tensor:
+        places = torch.cartesian_prod(*(torch.arange(self.side, dtype=torch.float32),) * 2)
+        v: Tensor = modules["transformer"](
+            hidden_states=z,
+            timestep=t,
+            guidance=guidance,
+            encoder_hidden_states=text,
+            pooled_projections=pooled,
+            img_ids=F.pad(places, (1, 0)).to(z.device),
+            txt_ids=torch.zeros(text.shape[1], 3, device=z.device),
+            return_dict=False,
+        )[0]
+        return v
+
+    def _sheet(self, modules: Modules) -> NDArray[np.uint8]:
+        """Euler samples of `SHEET_PROMPTS` from fixed noise under the network's own guidance."""
+        device = next(modules["transformer"].parameters()).device
+        text = {name: value.to(device) for name, value in self._text(SHEET_PROMPTS).items()}
+        tokens = modules["text_encoder_2"](input_ids=text["ids"]).last_hidden_state
+        shape = (len(SHEET_PROMPTS), self.side**2, self.latents.shape[2] * PATCH * PATCH)
+        z = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        ones = torch.ones(len(SHEET_PROMPTS), device=device)
+        times = torch.linspace(1, 0, SHEET_STEPS + 1)
+        times = 1.65 * times / (1 + 0.65 * times)
+        for t, t_next in zip(times[:-1], times[1:], strict=True):
+            z = z + (t_next - t) * self._velocity(
+                modules, z, t * ones, tokens, text["pooled"], SHEET_GUIDANCE * ones
+            )
+        latents = rearrange(z, "b (h w) (c p q) -> b c (h p) (w q)", h=self.side, p=PATCH, q=PATCH)
+        return rearrange(to_pixels(self.encoders.pixels(latents)), "n h w c -> h (n w) c")
