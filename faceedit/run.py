@@ -15,6 +15,7 @@ from faceedit.errors import NothingToEditError
 from faceedit.images import check_frame, load_picture
 from faceedit.locate.base import build_locator
 from faceedit.locate.user import UserMask
+from faceedit.models.places import require_present
 from faceedit.prompts import parse
 from faceedit.recipe_schema import Recipe
 from faceedit.record import make_record, weights_hashes
@@ -145,7 +146,10 @@ def edit(request: Request, *, progress: Progress | None = None, editor: Editor |
     """
     from faceedit.warm import Warm
 
-    prepared = prepare(request)
+    choice = choose_recipe(request)
+    if editor is None:
+        require_present(choice.recipe.weights)
+    prepared = prepare(request, choice)
     return require_change(Warm(prepared.recipe, editor).edit(prepared, request, progress))
 
 

@@ -121,6 +121,7 @@ def run_edit(
     from faceedit.c2pa import signing
     from faceedit.dry_run import plan
     from faceedit.images import format_of
+    from faceedit.models.places import require_present
     from faceedit.run import prepare, require_change
     from faceedit.warm import Warm
 
@@ -139,6 +140,7 @@ def run_edit(
         writes = [path for target in targets for path in (*target.paths, target.maps) if path]
         show_plan(console, plan(request), writes)
         return
+    require_present(choice.recipe.weights)
     prepared = prepare(request, choice)
     console.say(f"recipe {choice.reason}{'; ' if choice.better else ''}{choice.better}")
     box = " ".join(f"{value:.0f}" for value in prepared.portrait.face.box)

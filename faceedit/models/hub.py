@@ -39,7 +39,26 @@ def gated_error(name: str, repository: str) -> WeightsError:
     """What to do about weights that the Hub gives only to those who accepted their conditions."""
     return WeightsError(
         f"{name} is gated: the Hub gives it to accounts that accepted its conditions",
-        f"accept them at {page(repository)}, then: {LOGIN}",
+        f"accept them at {page(repository)}, then: {LOGIN} (or set HF_TOKEN)",
+    )
+
+
+def absent_error(repository: str, name: str, licence: str = "") -> WeightsError:
+    """What to do about weights that are not on this machine.
+
+    Args:
+        repository: owner/name.
+        name: the set's id in weights.toml; "NAME" where it has none.
+        licence: name of the licence that must be accepted on the Hub first, or empty where nothing is gated.
+    """
+    pull = f"faceedit weights pull {name}"
+    if licence:
+        return WeightsError(
+            f"{repository} is not on this machine, and gated: only accounts that accepted its licence get it",
+            f"accept the {licence} at {page(repository)}, then: {LOGIN}, then: {pull}",
+        )
+    return WeightsError(
+        f"{repository} is not in the Hugging Face cache", f"{pull}; -r mini/inpaint runs on the bundled models"
     )
 
 
@@ -123,6 +142,11 @@ def as_error(error: Exception, name: str, repository: str) -> FaceEditError:
         )
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
+        if status in (401, 403):
+            return WeightsError(
+                f"the Hub does not let this account read {repository} ({status})",
+                f"accept its conditions at {page(repository)} and let the token read gated repositories, then: {LOGIN}",
+            )
         return WeightsError(f"the Hub answered {status} for {repository}", again)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutputError(f"the disk is full: {os.strerror(error.errno)}", f"make room, then {again}")

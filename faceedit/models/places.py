@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from faceedit.errors import UsageError, WeightsError
-from faceedit.models import manifest
+from faceedit.models import hub, manifest
 from faceedit.models.components import MODELS, PUBLISHED_NAMES
 from faceedit.models.jsonfile import read_config
 from faceedit.models.tensors import weight_files
@@ -48,6 +48,16 @@ def weights_folder(weights: Weights, hashes: bool = True) -> Path:
         if hashes:
             require_verified(known, folder, tuple(files.values()))
     return folder
+
+
+def require_present(weights: Weights) -> None:
+    """Look for weights before anything is read or loaded; their content is checked when they are.
+
+    Raises:
+        WeightsError: they are not on this machine, or not all of them; says how gated ones are got.
+        UsageError: as `weights_folder`.
+    """
+    weight_paths(weights, hashes=False)
 
 
 def weight_paths(weights: Weights, hashes: bool = True) -> dict[str, Path]:
@@ -118,10 +128,8 @@ def hub_folder(repository: str, revision: str = "") -> Path:
     except HFValidationError as error:
         raise UsageError(f"{repository!r} is no repository name", "write owner/name") from error
     except (LocalEntryNotFoundError, OSError) as error:
-        raise WeightsError(
-            f"{repository} is not in the Hugging Face cache",
-            f"faceedit weights pull {known.id if known else 'NAME'}; -r mini/inpaint runs on the bundled models",
-        ) from error
+        gated = known.licence if known and known.gated else ""
+        raise hub.absent_error(repository, known.id if known else "NAME", gated) from error
     entry = known.files[0].path if known is not None and known.files else "model_index.json"
     if not (folder / entry).is_file():
         raise WeightsError(f"{folder} is incomplete: no {entry}", "fetch the weights again")
