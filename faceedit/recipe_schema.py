@@ -20,6 +20,7 @@ class Weights:
     revision: str = option("", "hub: 40-hex commit; empty: the one pinned in weights.toml")
     variant: str = option("", "variant of the weight files, e.g. fp16; empty: the plain files")
     folders: dict[str, str] = option({}, "part -> another folder for it (in diffusers layout), e.g. a finer VAE")
+    family: str = option("sd", "random: whose parts they are, Stable Diffusion's or FLUX.1's", choices=("sd", "flux"))
     seed: int = option(0, "random: seed of the weights", at_least=0)
 
 

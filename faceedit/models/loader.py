@@ -48,9 +48,7 @@ def load_components(
         UsageError: an attention backend or quantisation that this machine does not offer.
     """
     if weights.kind == "random":
-        from faceedit.models.random import random_components
-
-        tiny = random_components(weights.seed)
+        tiny = _random(weights)
         built = {part: getattr(tiny, part) for part in PARTS if (parts is None or part in parts) and part not in skip}
         for part, dtype in ((part, plan.dtype_of(part)) for part in MODELS):
             if built.get(part) is not None and built[part].dtype != dtype:
@@ -64,6 +62,16 @@ def load_components(
     components = Components(device=plan.device, **built)
     require_fit(components)
     return place(components, plan)
+
+
+def _random(weights: Weights) -> Components:
+    if weights.family == "flux":
+        from faceedit.models.random_flux import random_flux_components
+
+        return random_flux_components(weights.seed)
+    from faceedit.models.random import random_components
+
+    return random_components(weights.seed)
 
 
 def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, str]]:

@@ -53,7 +53,7 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
     tokenizer = byte_tokenizer()
     ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     small = {"hidden_size": TEXT_WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    with _seeded(seed):
+    with seeded(seed):
         parts = {
             "vae": AutoencoderKL(
                 down_block_types=("DownEncoderBlock2D",) * 3,
@@ -117,7 +117,7 @@ def _conditions(unet: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Constructors draw from the global generator: seed it here and give it back untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
