@@ -13,12 +13,16 @@ from einops import rearrange, repeat
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceedit.models.flux import image_ids, pack, unpack
 from faceedit.regions import REGIONS
+from faceedit.samplers.flow import Evaluation, euler
+from faceedit.samplers.flow_schedule import flow_schedule
 from faceedit.train.commands import attribute_of, draw_command, draw_fields
 from faceedit.train.data import PortraitCache, batch_rng, shuffled
 from faceedit.train.frozen import FrozenEncoders
 from faceedit.train.latents import cache_latents
-from faceedit.train.loop import Batch, Evaluation, Modules
+from faceedit.train.loop import Batch, Modules
+from faceedit.train.loop import Evaluation as Review
 from faceedit.train.phrases import Caption, draw_caption
 from faceedit.train.settings import FluxSettings, TokenizerSettings
 from faceedit.train.t5_tokenizer import t5_tokenizer_of
@@ -26,7 +30,6 @@ from faceedit.train.tensors import to_pixels
 from faceedit.train.tokenizer import corpus
 from faceedit.train.unet import CAPTION_SIZES, SHEET_PROMPTS
 
-PATCH = 2
 EDIT_SIZES = (1, 1, 1, 2)
 SHEET_STEPS, SHEET_GUIDANCE = 16, 3.5
 SCHEDULER = {"base_shift": 0.5, "max_shift": 1.15, "use_dynamic_shifting": True}
@@ -38,7 +41,7 @@ def make_transformer(settings: FluxSettings, channels: int, text_width: int, poo
 
     transformer = FluxTransformer2DModel(
         patch_size=1,
-        in_channels=channels * PATCH * PATCH,
+        in_channels=4 * channels,
         num_layers=settings.double_blocks,
         num_single_layers=settings.single_blocks,
         attention_head_dim=sum(settings.rope),
@@ -78,11 +81,6 @@ def make_t5(settings: FluxSettings, tokenizer: Any) -> Any:
     )
 
 
-def pack(latents: Tensor) -> Tensor:
-    """FLUX's tokens: [B, C, h, w] to [B, (h/2)(w/2), 4C], row by row."""
-    return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=PATCH, q=PATCH)
-
-
 class FluxObjective:
     """Rectified flow (Liu et al. 2023, eq. 1) with logit-normal times (Esser et al. 2024, sec. 3.1).
 
@@ -97,6 +95,8 @@ class FluxObjective:
     name = "flux"
 
     def __init__(self, settings: FluxSettings, portraits: PortraitCache, validation: PortraitCache) -> None:
+        from transformers import T5Tokenizer
+
         self.settings, self.portraits, self.validation = settings, portraits, validation
         self.seed = settings.loop.seed
         self.encoders = FrozenEncoders(Path(settings.clip), Path(settings.vae))
@@ -104,15 +104,27 @@ class FluxObjective:
         self.latents = cache_latents(portraits, Path(settings.vae), latents.with_suffix(".npy"))
         beside = latents.with_name(f"{latents.name}-validation.npy")
         self.validation_latents = cache_latents(validation, Path(settings.vae), beside)
-        self.tokenizer_2 = t5_tokenizer_of(corpus(TokenizerSettings()), settings.words)
-        self.side = self.latents.shape[-1] // PATCH
+        if settings.start_from:
+            self.tokenizer_2 = T5Tokenizer.from_pretrained(Path(settings.start_from) / "tokenizer_2")
+        else:
+            self.tokenizer_2 = t5_tokenizer_of(corpus(TokenizerSettings()), settings.words)
+        self.side = self.latents.shape[-1] // 2
 
     def build(self) -> dict[str, nn.Module]:
+        from diffusers import FluxTransformer2DModel
+        from transformers import T5EncoderModel
+
         settings = self.settings
         pooled = self.encoders.text_encoder.config.hidden_size
-        transformer = make_transformer(settings, self.latents.shape[2], settings.text_width, pooled)
+        if settings.start_from:
+            export = Path(settings.start_from)
+            transformer = FluxTransformer2DModel.from_pretrained(export / "transformer", use_safetensors=True)
+            text = T5EncoderModel.from_pretrained(export / "text_encoder_2", use_safetensors=True)
+        else:
+            transformer = make_transformer(settings, self.latents.shape[2], settings.text_width, pooled)
+            text = make_t5(settings, self.tokenizer_2)
         regions = nn.Linear(transformer.inner_dim, len(REGIONS))
-        return {"transformer": transformer, "text_encoder_2": make_t5(settings, self.tokenizer_2), "regions": regions}
+        return {"transformer": transformer, "text_encoder_2": text, "regions": regions}
 
     def batch(self, index: int) -> Batch:
         """`clean`, `noise` [B, C, h, w]; `time`, `guidance` [B]; text of B captions and, in the last row, of "";
@@ -175,7 +187,7 @@ class FluxObjective:
         total = (error * weight).mean() + settings.regions * where
         return total, {"velocity": error[n:].mean().detach(), "regions": where.detach()}
 
-    def evaluate(self, modules: Modules) -> Evaluation:
+    def evaluate(self, modules: Modules) -> Review:
         """Velocity error on validation portraits at three times, and a sheet of portraits drawn from text alone."""
         device = next(modules["transformer"].parameters()).device
         rows = np.arange(min(len(self.validation), 64))
@@ -192,7 +204,7 @@ class FluxObjective:
             v = self._velocity(modules, z, t * ones, tokens, text["pooled"], ones)
             figures[f"velocity_{t}"] = float((v.float() - (noise - z0)).square().mean())
         figures["velocity"] = float(np.mean(list(figures.values())))
-        return Evaluation(figures, self._sheet(modules))
+        return Review(figures, self._sheet(modules))
 
     def export(self, modules: Modules, folder: Path) -> None:
         """`transformer/`, `text_encoder_2/`, `tokenizer_2/` and `scheduler/` in FLUX's layout."""
@@ -237,14 +249,13 @@ class FluxObjective:
     def _velocity(
         self, modules: Modules, z: Tensor, t: Tensor, text: Tensor, pooled: Tensor, guidance: Tensor
     ) -> Tensor:
-        places = torch.cartesian_prod(*(torch.arange(self.side, dtype=torch.float32),) * 2)
         v: Tensor = modules["transformer"](
             hidden_states=z,
             timestep=t,
             guidance=guidance,
             encoder_hidden_states=text,
             pooled_projections=pooled,
-            img_ids=F.pad(places, (1, 0)).to(z.device),
+            img_ids=image_ids((self.side, self.side), z.device),
             txt_ids=torch.zeros(text.shape[1], 3, device=z.device),
             return_dict=False,
         )[0]
@@ -255,14 +266,15 @@ class FluxObjective:
         device = next(modules["transformer"].parameters()).device
         text = {name: value.to(device) for name, value in self._text(SHEET_PROMPTS).items()}
         tokens = modules["text_encoder_2"](input_ids=text["ids"]).last_hidden_state
-        shape = (len(SHEET_PROMPTS), self.side**2, self.latents.shape[2] * PATCH * PATCH)
-        z = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        shape = (len(SHEET_PROMPTS), *self.latents.shape[2:])
+        z = pack(torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(device)
         ones = torch.ones(len(SHEET_PROMPTS), device=device)
-        times = torch.linspace(1, 0, SHEET_STEPS + 1)
-        times = 1.65 * times / (1 + 0.65 * times)
-        for t, t_next in zip(times[:-1], times[1:], strict=True):
-            z = z + (t_next - t) * self._velocity(
-                modules, z, t * ones, tokens, text["pooled"], SHEET_GUIDANCE * ones
-            )
-        latents = rearrange(z, "b (h w) (c p q) -> b c (h p) (w q)", h=self.side, p=PATCH, q=PATCH)
-        return rearrange(to_pixels(self.encoders.pixels(latents)), "n h w c -> h (n w) c")
+
+        def velocity(z: Tensor, where: Evaluation) -> Tensor:
+            guidance = SHEET_GUIDANCE * ones
+            return self._velocity(modules, z, where.t * ones, tokens, text["pooled"], guidance).float()
+
+        schedule = flow_schedule(SCHEDULER, SHEET_STEPS, self.side**2)
+        *_, (_, drawn) = euler(velocity, z, schedule.descending)
+        pictures = self.encoders.pixels(unpack(drawn, (self.side, self.side)))
+        return rearrange(to_pixels(pictures), "n h w c -> h (n w) c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,14 @@ class FrozenEncoders:
         self.device = PartialState().device if torch.cuda.is_available() else torch.device("cpu")
         self.tokenizer = load_tokenizer(clip / "tokenizer")
         self.text_encoder = self._frozen("text_encoder", clip / "text_encoder", "CLIPTextModel")
-        folder = vision or clip / "image_encoder"
-        self.vision = self._frozen("vision", folder, "CLIPVisionModelWithProjection")
-        self.mean, self.std = _statistics(folder)
+        self._vision_folder = vision or clip / "image_encoder"
         self.vae = load_vae(vae).to(device=self.device, memory_format=torch.channels_last)
         self._known: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
+
+    @cached_property
+    def vision(self) -> Any:
+        """The vision encoder, loaded when it is first needed: a text-to-image training never does."""
+        return self._frozen("vision", self._vision_folder, "CLIPVisionModelWithProjection")
 
     def _frozen(self, part: str, folder: Path, default: str) -> Any:
         architectures = json.loads((folder / "config.json").read_text()).get("architectures") or [default]
@@ -76,7 +80,9 @@ class FrozenEncoders:
         x = (pixels.to(self.device) + 1) / 2
         if x.shape[-2:] != (side, side):
             x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        shift, scale = (rearrange(torch.tensor(v, device=self.device), "c -> c 1 1") for v in (self.mean, self.std))
+        shift, scale = (
+            rearrange(torch.tensor(v, device=self.device), "c -> c 1 1") for v in _statistics(self._vision_folder)
+        )
         embeds: Tensor = self.vision(pixel_values=(x - shift) / scale).image_embeds
         return embeds.float().cpu()
 

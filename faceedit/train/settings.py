@@ -151,7 +151,7 @@ class FluxSettings:
 
     `rope` holds the rotary sizes of a head's three axes, their sum is the head's size. `guided_share` of a batch learn
     the guided velocity after `guided_after` steps. `stated_weight` is the extra weight of tokens that the caption
-    speaks about, `regions` the weight of the region head on the block `regions_after`.
+    speaks about, `regions` the weight of the region head on the block `regions_after`. `start_from` is a former export.
     """
 
     loop: LoopSettings = field(default_factory=LoopSettings)
@@ -179,6 +179,7 @@ class FluxSettings:
     regions: float = 0.2
     regions_after: int = 0
     flip: bool = True
+    start_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -223,5 +224,29 @@ class Ca2Settings:
     mask_threshold: float = 0.5
     twin_visual: float = 0.7
     command_share: float = 0.5
+    flip: bool = True
+    start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class PaslSettings:
+    """The locator PASL (Flux-Sculptor) on a frozen text encoder.
+
+    `data.folder` is a folder in the Text2Mask form, or a cache of rendered portraits. `text` names the text encoder:
+    "bundled:SET", or owner/name of a repository. `phrases` sentences about attributes join the one for each region of
+    a picture. `coordinates`, `dilations` and `similarity` are beyond the paper; see `faceedit.models.pasl.PaslConfig`.
+    `start_from` is a former export.
+    """
+
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    data: DataSettings = field(default_factory=lambda: DataSettings("runs/data/portraits-256", 4000, size=256, grid=32))
+    text: str = "bundled:mini-2"
+    channels: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
+    hidden: int = 1024
+    coordinates: bool = False
+    dilations: tuple[int, ...] = (1, 1)
+    similarity: str = "dot"
+    phrases: int = 0
+    augment: bool = False
     flip: bool = True
     start_from: str | None = None
