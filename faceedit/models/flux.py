@@ -118,13 +118,18 @@ class Flux:
         return images
 
     def velocity(
-        self, z: Tensor, t: float, text: FluxText, guidance: float | Sequence[float], size: tuple[int, int]
+        self,
+        z: Tensor,
+        t: float | Sequence[float],
+        text: FluxText,
+        guidance: float | Sequence[float],
+        size: tuple[int, int],
     ) -> Tensor:
         """v [B, L, 4C] in float32 of packed latents at time t.
 
         Args:
             z: float32 [B, L, 4C].
-            t: in [0, 1], 0 is the picture.
+            t: in [0, 1], 0 is the picture; one for all rows, or one for each.
             text: B rows.
             guidance: one for all rows, or one for each; not read by a transformer that was not distilled with it.
             size: rows and columns of tokens, L = rows · columns.
@@ -135,7 +140,7 @@ class Flux:
             hidden_states=z.to(self.dtype),
             encoder_hidden_states=text.tokens,
             pooled_projections=text.pooled,
-            timestep=torch.full((rows,), t, dtype=torch.float32, device=z.device),
+            timestep=torch.tensor(t, dtype=torch.float32, device=z.device).expand(rows),
             guidance=scales if self.transformer.config.guidance_embeds else None,
             img_ids=image_ids(size, z.device),
             txt_ids=torch.zeros((text.tokens.shape[1], 3), device=z.device),
