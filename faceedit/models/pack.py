@@ -1,7 +1,7 @@
 """Taking trained parts into the package: fp16 safetensors in `faceedit/weights/`, their hashes into `weights.toml`.
 
 Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote, or without RUNS_DIR
-to write only the hashes of the files that are there.
+to write only the hashes of the files that are there. `--family flux` packs the FLUX-like parts as a set of their own.
 """
 
 from __future__ import annotations
@@ -40,6 +40,13 @@ _OPTIONAL = {
     "reference_net": ("ca2/export/reference_net", "ReferenceNet"),
     "adapter": ("ca2/export/adapter", "ConditionAdapter"),
 }
+# Its VAE, CLIP text encoder and tokenizer are those of the Stable Diffusion-like set, which recipes borrow.
+_FLUX_EXPORTS = {
+    "transformer": ("flux/export/transformer", "FluxTransformer2DModel"),
+    "text_encoder_2": ("flux/export/text_encoder_2", "T5EncoderModel"),
+}
+_FLUX_TOKENIZER, _FLUX_SCHEDULER = "flux/export/tokenizer_2", "flux/export/scheduler"
+_NAMES = {"sd": "mini-2", "flux": "mini-flux-1"}
 _TOKENIZER, _PROCESSOR, _JUDGE = "clip/export/tokenizer", "clip/export/feature_extractor", "judge/export"
 _NOT_HASHED = {"MODEL_LICENSES.md"}
 
@@ -59,13 +66,8 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
     Raises:
         WeightsError: a part is missing or does not fit its configuration, or a number does not fit into `dtype`.
     """
-    parts: dict[str, Any] = {}
     optional = {part: entry for part, entry in _OPTIONAL.items() if (runs / entry[0]).is_dir()}
-    for part, (place, class_name) in (_EXPORTS | optional).items():
-        folder = runs / place
-        module = empty_module(component_class(part, class_name), read_config(folder / "config.json"), folder)
-        load_into(module, weight_files(folder), part)
-        parts[part] = module
+    parts = {part: _module(part, runs / place, name) for part, (place, name) in (_EXPORTS | optional).items()}
     tokenizer = component_class("tokenizer", "CLIPTokenizer").from_pretrained(str(runs / _TOKENIZER))
     config = read_config(runs / _PROCESSOR / "preprocessor_config.json")
     processor = ImageStatistics(tuple(config["image_mean"]), tuple(config["image_std"]))
@@ -76,6 +78,23 @@ def pack(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.fl
     save_components(components, target, dtype)
     _pack_judge(runs / _JUDGE, target / "judge", dtype)
     return write_hashes(manifest, target)
+
+
+def pack_flux(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.float16) -> int:
+    """As `pack`, for the FLUX-like transformer, its T5 encoder, tokenizer and scheduler (`flux`)."""
+    parts = {part: _module(part, runs / place, name) for part, (place, name) in _FLUX_EXPORTS.items()}
+    tokenizer = component_class("tokenizer_2", "T5Tokenizer").from_pretrained(str(runs / _FLUX_TOKENIZER))
+    config = read_config(runs / _FLUX_SCHEDULER / "scheduler_config.json")
+    scheduler = build_scheduler(component_class("scheduler", "FlowMatchEulerDiscreteScheduler"), config)
+    components = Components(torch.device("cpu"), tokenizer_2=tokenizer, scheduler=scheduler, **parts)
+    save_components(components, target, dtype)
+    return write_hashes(manifest, target)
+
+
+def _module(part: str, folder: Path, class_name: str) -> Any:
+    module = empty_module(component_class(part, class_name), read_config(folder / "config.json"), folder)
+    load_into(module, weight_files(folder), part)
+    return module
 
 
 def _scheduler(runs: Path) -> Any:
@@ -124,14 +143,16 @@ def main() -> int:
     """The command line; prints the folder and size, or the error and its hint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="?", help="folder that `faceedit train` wrote its runs into")
-    parser.add_argument("--name", default="mini-2", help="id of the set")
+    parser.add_argument("--family", default="sd", choices=tuple(_NAMES), help="which backbone's parts")
+    parser.add_argument("--name", help=f"id of the set; by family: {_NAMES}")
     arguments = parser.parse_args()
-    target = bundled_weights_dir() / arguments.name
+    target = bundled_weights_dir() / (arguments.name or _NAMES[arguments.family])
     try:
         if arguments.runs is None:
             size = write_hashes(manifest_path(), target)
         else:
-            size = pack(arguments.runs, target, manifest_path())
+            packer = pack_flux if arguments.family == "flux" else pack
+            size = packer(arguments.runs, target, manifest_path())
     except FaceEditError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_code

@@ -12,8 +12,9 @@ from faceedit.errors import WeightsError
 from faceedit.models.components import CONDITION_PARTS, Components
 from faceedit.models.condition_adapter import ConditionAdapter
 from faceedit.models.loader import load_components
-from faceedit.models.pack import pack
+from faceedit.models.pack import pack, pack_flux
 from faceedit.models.plan import DevicePlan
+from faceedit.models.random_flux import random_flux_components
 from faceedit.recipe_schema import Weights
 
 MANIFEST = '[[set]]\nid = "tried-1"\nkind = "bundled"\nfile = [\n]\n'
@@ -72,3 +73,20 @@ def test_conditions_of_another_backbone_are_not_packed(tiny: Components, runs: P
     with pytest.raises(WeightsError, match="adapter was made for image_dim 48"):
         pack(runs, tmp_path / "tried-1", tmp_path / "weights.toml")
     assert not (tmp_path / "tried-1").exists()
+
+
+def test_flux_parts_are_a_set_of_their_own(tmp_path: Path, cpu: DevicePlan) -> None:
+    """Breaks when a part of the small FLUX is forgotten, is not what the loader reads, or a borrowed one is packed."""
+    flux = random_flux_components()
+    for part in ("transformer", "text_encoder_2", "tokenizer_2", "scheduler"):
+        getattr(flux, part).save_pretrained(tmp_path / "runs/flux/export" / part)
+    (tmp_path / "weights.toml").write_text(MANIFEST)
+    size = pack_flux(tmp_path / "runs", tmp_path / "tried-1", tmp_path / "weights.toml")
+    assert size == sum(path.stat().st_size for path in (tmp_path / "tried-1").rglob("*") if path.is_file())
+    loaded = load_components(Weights(kind="local", path=str(tmp_path / "tried-1")), cpu)
+    assert (loaded.vae, loaded.text_encoder, loaded.tokenizer, loaded.unet) == (None,) * 4
+    for part in ("transformer", "text_encoder_2"):
+        one, other = getattr(flux, part).state_dict(), getattr(loaded, part).state_dict()
+        assert all(torch.equal(one[key].half().float(), other[key]) for key in other)
+    assert loaded.tokenizer_2("rosy cheeks")["input_ids"] == flux.tokenizer_2("rosy cheeks")["input_ids"]
+    assert loaded.scheduler.config.base_shift == flux.scheduler.config.base_shift
