@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from faceedit.attention.layer import installed, project_out, split_heads
 from faceedit.errors import UsageError, WeightsError
 from faceedit.models.condition_adapter import AdapterLayer, ConditionAdapter, VisualKeys, cross_attention_layers
 
@@ -83,17 +84,13 @@ def condition_adapter(
     keys = adapter.project_kv(visual) if isinstance(visual, Tensor) else visual
     gate = _Gate(score, value, normalisation, pooled, _pyramid(mask))
     seen = Seen()
-    before = dict(net.attn_processors)
-    installed = dict(before)
-    for number, name in enumerate(before):
-        if str(number) in layers:
-            installed[name] = _Ca2(str(number), adapter.layer(str(number)), keys[str(number)], gate, seen)
-    # set_attn_processor empties the mapping that it is given.
-    net.set_attn_processor(installed)
-    try:
+    processors = {
+        name: _Ca2(str(number), adapter.layer(str(number)), keys[str(number)], gate, seen)
+        for number, name in enumerate(net.attn_processors)
+        if str(number) in layers
+    }
+    with installed(net, processors):
         yield seen
-    finally:
-        net.set_attn_processor(before)
 
 
 @dataclass(frozen=True)
@@ -142,8 +139,7 @@ class _Ca2:
     ) -> Tensor:
         Z, f_txt = hidden_states, encoder_hidden_states
         Q, K_txt, V_txt, K_vis, V_vis = (
-            rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
-            for x in (attn.to_q(Z), attn.to_k(f_txt), attn.to_v(f_txt), *self.visual)
+            split_heads(attn, x) for x in (attn.to_q(Z), attn.to_k(f_txt), attn.to_v(f_txt), *self.visual)
         )
         F_txt = F.scaled_dot_product_attention(Q, K_txt, V_txt, attn_mask=attention_mask)
         F_vis = F.scaled_dot_product_attention(Q, K_vis, V_vis)
@@ -152,9 +148,7 @@ class _Ca2:
         if isinstance(score, Tensor):
             self.seen.scores[self.number] = rearrange(score, "b (h w) -> b h w", h=M.shape[1])
         open_ = 1 - score * rearrange(M, "b h w -> b (h w)")
-        out = rearrange(F_txt + rearrange(open_, "b n -> b 1 n 1") * F_vis, "b h n d -> b n (h d)")
-        result: Tensor = attn.to_out[1](attn.to_out[0](out))
-        return result
+        return project_out(attn, F_txt + rearrange(open_, "b n -> b 1 n 1") * F_vis, Z)
 
 
 def _pyramid(mask: Tensor) -> dict[int, Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from einops import rearrange
 from torch import Tensor
+
+from faceedit.attention.layer import split_heads
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,20 @@ class Call:
 
     def queries(self, rows: slice = slice(None)) -> Tensor:
         """[rows, heads, n, d]."""
-        return self._split(self.attn.to_q(self.hidden[rows]))
+        return split_heads(self.attn, self.attn.to_q(self.hidden[rows]))
 
     def keys_and_values(self) -> tuple[Tensor, Tensor]:
         """Two of [B, heads, k, d]."""
-        return self._split(self.attn.to_k(self.keys_from)), self.values()
+        return split_heads(self.attn, self.attn.to_k(self.keys_from)), self.values()
 
     def values(self) -> Tensor:
         """[B, heads, k, d]."""
-        return self._split(self.attn.to_v(self.keys_from))
+        return split_heads(self.attn, self.attn.to_v(self.keys_from))
 
     def softmax(self, q: Tensor, k: Tensor) -> Tensor:
         """Weights float32 [B, heads, n, k], whatever the network runs in."""
         scores: Tensor = q.float() @ k.float().transpose(-1, -2) * self.attn.scale
         return scores.softmax(-1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return rearrange(x, "b n (heads d) -> b heads n d", heads=self.attn.heads)
 
 
 class TextCache:

@@ -11,6 +11,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from faceedit.attention.layer import installed, project_out
 from faceedit.errors import UsageError
 
 CROSS_ATTENTION = "attn2.processor"
@@ -68,20 +69,16 @@ def capture_cross_attention(unet: Any, sides: Collection[int]) -> Iterator[Captu
     Raises:
         UsageError: the UNet has no cross-attention layer.
     """
-    before = dict(unet.attn_processors)
-    if not any(name.endswith(CROSS_ATTENTION) for name in before):
-        raise UsageError("this UNet has no cross-attention layer", "maps need a text-conditioned UNet")
     captured = Captured()
-    installed = {
-        name: _Capturing(name, processor, frozenset(sides), captured) if name.endswith(CROSS_ATTENTION) else processor
-        for name, processor in before.items()
+    processors = {
+        name: _Capturing(name, inner, frozenset(sides), captured)
+        for name, inner in unet.attn_processors.items()
+        if name.endswith(CROSS_ATTENTION)
     }
-    # set_attn_processor empties the mapping that it is given.
-    unet.set_attn_processor(installed)
-    try:
+    if not processors:
+        raise UsageError("this UNet has no cross-attention layer", "maps need a text-conditioned UNet")
+    with installed(unet, processors):
         yield captured
-    finally:
-        unet.set_attn_processor(before)
 
 
 class _Capturing:
@@ -109,9 +106,5 @@ class _Capturing:
         self.captured.maps.append(
             AttentionMap(self.layer, side, rearrange(weights, "(b h) q t -> b h q t", h=attn.heads))
         )
-        out = attn.batch_to_head_dim(torch.bmm(weights, v))
-        out = attn.to_out[1](attn.to_out[0](out))
-        if attn.residual_connection:
-            out = out + hidden_states
-        output: Tensor = out / attn.rescale_output_factor
-        return output
+        heads = rearrange(torch.bmm(weights, v), "(b h) n d -> b h n d", h=attn.heads)
+        return project_out(attn, heads, hidden_states)

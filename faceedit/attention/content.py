@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import reduce
 from torch import Tensor, nn
 
 from faceedit.attention.capture import CROSS_ATTENTION
+from faceedit.attention.layer import split_heads
 from faceedit.errors import UsageError
 
 
@@ -89,7 +90,7 @@ def _hooks(layer: Any, rows: slice, tokens: list[int], maps: list[Tensor]) -> li
 @torch.no_grad()
 def _map(layer: Any, q: Tensor, k: Tensor, tokens: list[int]) -> Tensor:
     """Softmax over all tokens (Vaswani et al. 2017, eq. 1), then the mean of the chosen ones over the heads."""
-    q, k = (rearrange(x, "b n (heads d) -> b heads n d", heads=layer.heads).float() for x in (q, k))
+    q, k = (split_heads(layer, x).float() for x in (q, k))
     weights = (q * layer.scale @ k.transpose(-1, -2)).softmax(-1)
     share = torch.zeros(k.shape[2], device=k.device)
     share[tokens] = 1 / len(tokens)

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from math import isqrt
 from typing import Any
 
-from einops import rearrange
 from torch import Tensor
 
 from faceedit.attention.call import Call, Layer, TextCache
 from faceedit.attention.capture import CROSS_ATTENTION
 from faceedit.attention.inject import EnoughError, Injecting, Injection, Maps, Recording
+from faceedit.attention.layer import installed, project_out
 from faceedit.errors import UsageError
 
 
@@ -41,13 +41,9 @@ class AttentionControl:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """The block in which passes can be controlled; the UNet has its own processors back after it."""
-        before = dict(self.unet.attn_processors)
-        # set_attn_processor empties the mapping that it is given.
-        self.unet.set_attn_processor({name: _Controlled(name, inner, self) for name, inner in before.items()})
-        try:
+        processors = {name: _Controlled(name, inner, self) for name, inner in self.unet.attn_processors.items()}
+        with installed(self.unet, processors):
             yield
-        finally:
-            self.unet.set_attn_processor(before)
 
     @contextmanager
     def recording(self, wanted: Callable[[Layer], bool]) -> Iterator[Maps]:
@@ -123,8 +119,4 @@ class _Controlled:
         if found is None:
             result: Tensor = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, **kwargs)
             return result
-        out = attn.to_out[1](attn.to_out[0](rearrange(found, "b heads n d -> b n (heads d)")))
-        if attn.residual_connection:
-            out = out + hidden_states
-        output: Tensor = out / attn.rescale_output_factor
-        return output
+        return project_out(attn, found, hidden_states)
