@@ -36,7 +36,9 @@ mini: $(READY)
 	$(TRAIN) clip
 	$(TRAIN) unet
 	$(TRAIN) ca2
+	$(TRAIN) flux
 	$(BIN)/python -m faceedit.models.pack runs
+	$(BIN)/python -m faceedit.models.pack runs --family flux
 
 clean:
 	rm -rf $(VENV) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
