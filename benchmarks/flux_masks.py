@@ -13,8 +13,6 @@ from faceedit.request import EditText, Float2
 
 KINDS = ("precise", "rough", "noisy", "coarse")
 PLACE = "place"
-NOTHING = "nothing"
-"""The mask that is 0 everywhere: fusion over the whole map, which is what the paper's table 3 calls "without PASL"."""
 
 # The paper shows its masks and states no numbers; these are ours. Shares are of the picture's side, or of an area.
 DISCS = (0.01, 0.04)
@@ -34,7 +32,6 @@ def mask_of(kind: str, task: EditTask, text: EditText, locator: str, rough: str)
     - "coarse": the region's box, grown by 0.15 of the side on every side, so that most of it has nothing to do with
       the edit.
     - "place": the exact region as `locator` says ("exact", "dilate", "hull"), or what a locator of that name finds.
-    - "nothing": 0 everywhere.
 
     Returns:
         float32 [S, S] in [0, 1].
@@ -49,7 +46,6 @@ def mask_of(kind: str, task: EditTask, text: EditText, locator: str, rough: str)
         "noisy": lambda: noisy(task.region, task.index),
         "coarse": lambda: coarse(task.region),
         PLACE: lambda: located(task, text, locator),
-        NOTHING: lambda: np.zeros_like(task.region),
     }
     return makers[kind]()
 

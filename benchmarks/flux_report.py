@@ -109,7 +109,7 @@ def write(bench: Bench, found: Found, asked: Asked, folder: Path) -> None:
     values = json.dumps(document(bench, found, asked), indent=1, allow_nan=False)
     (folder / f"{asked.what}.json").write_text(values, encoding="utf-8")
     if found.shown:
-        Image.fromarray(pictures(bench, found)).save(folder / f"{asked.what}-sheet.png")
+        Image.fromarray(pictures(bench, found)).save(folder / f"{asked.what}-sheet.jpg", quality=88)
 
 
 def pictures(bench: Bench, found: Found, height: int = 128) -> np.ndarray:
@@ -131,16 +131,19 @@ def pictures(bench: Bench, found: Found, height: int = 128) -> np.ndarray:
     return sheet(images, labels, height, columns=len(images) // len(found.shown))
 
 
-def scatter(found: Found, names: Mapping[str, bool], path: Path) -> None:
-    """Editing against preservation, as the paper's table 3 sets them; `names`: variant -> whether it is located."""
+def scatter(found: Found, groups: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Editing against preservation, as the paper's table 3 sets them; `groups`: title -> variants."""
     pairs = (("identity", "clip_direction"), ("outside_db", "reached"))
     figure, axes = panels(len(pairs))
     for panel, (x, y) in zip(axes, pairs, strict=True):
-        for name, located in names.items():
-            figures = means(found.scores[name])
-            panel.scatter(figures[x], figures[y], marker="o" if located else "x", color="C0" if located else "C1")
-            panel.annotate(name, (figures[x], figures[y]), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        for (title, names), marker in zip(groups.items(), "xo", strict=True):
+            points = [(means(found.scores[name])[x], means(found.scores[name])[y]) for name in names]
+            panel.scatter(*zip(*points, strict=True), marker=marker, label=title)
+            for name, point in zip(names, points, strict=True):
+                panel.annotate(name, point, fontsize=7, xytext=(3, 3), textcoords="offset points")
         panel.set(xlabel=COLUMNS[x][0], ylabel=COLUMNS[y][0])
+        panel.margins(0.2)
+    axes[0].legend(fontsize=7)
     save(figure, path)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from flux_masks import KINDS, NOTHING, PLACE
+from flux_masks import KINDS
 from flux_report import Asked, curves, scatter, write
 from flux_run import Variant, load_bench, run
 
@@ -34,6 +34,7 @@ from faceedit.recipe import load_recipe
 from faceedit.run import load_editor
 
 FUSIONS = ("latent", "value", "s2d-ec")
+EVERYWHERE = {"flux_sculptor.mask": "whole"}
 # Shares of N that the paper's figure 8 takes: T = 1, 3, 5, 7, 9 of 30.
 STAGES = (1, 3, 5, 7, 9)
 PAPER_STEPS = 30
@@ -46,11 +47,11 @@ def fused(fusion: str, **settings: str) -> dict[str, str]:
     return {"flux_sculptor.fusion": fusion, "flux_sculptor.bank": "dual", **settings}
 
 
-def grid_variants() -> list[Variant]:
-    """Table 3. Without a locator fusion acts over the whole map, M = 0; no fusion asks for no locator."""
-    off = [Variant(f"{fusion} everywhere", fused(fusion), NOTHING) for fusion in FUSIONS]
+def grid_variants() -> dict[str, list[Variant]]:
+    """Table 3, off and on. Without a locator fusion acts over the whole map, M = 0; no fusion asks for no locator."""
+    off = [Variant(f"{fusion} everywhere", fused(fusion, **EVERYWHERE)) for fusion in FUSIONS]
     on = [Variant(f"{fusion} outside the place", fused(fusion)) for fusion in FUSIONS]
-    return [Variant("no fusion", fused("none"), NOTHING), *off, *on]
+    return {"locator off": [Variant("no fusion", fused("none")), *off], "locator on": on}
 
 
 def stage_variants(steps: int, stages: list[int] | None) -> dict[str, dict[int, Variant]]:
@@ -70,7 +71,7 @@ def measured(asked: argparse.Namespace) -> None:
     steps = load_recipe(asked.recipe, settings).sampling.steps
     grid, stages = grid_variants(), stage_variants(steps, asked.stages)
     variants = {
-        "grid": grid,
+        "grid": [variant for group in grid.values() for variant in group],
         "stages": [variant for points in stages.values() for variant in points.values()],
         "masks": [Variant(kind, fused("s2d-ec"), kind) for kind in KINDS],
     }[asked.what]
@@ -80,7 +81,7 @@ def measured(asked: argparse.Namespace) -> None:
     write(bench, found, Asked(asked.what, asked.count, asked.seed, asked.split, asked.threads), asked.output)
     chart = asked.output / f"{asked.what}.png"
     if asked.what == "grid":
-        scatter(found, {variant.name: variant.mask == PLACE for variant in grid}, chart)
+        scatter(found, {title: [variant.name for variant in group] for title, group in grid.items()}, chart)
     elif asked.what == "stages":
         lines = {fusion: {t: v.name for t, v in points.items()} for fusion, points in stages.items()}
         curves(found, lines, chart)
