@@ -150,10 +150,19 @@ class EditText:
 
 @dataclass(frozen=True)
 class Mask:
-    """Where to edit: float32 [H, W] in [0, 1] at the picture's size, 1 = edit; `origin` says where it came from."""
+    """Where to edit.
+
+    Attributes:
+        values: float32 [H, W] in [0, 1] at the picture's size, 1 = edit.
+        origin: where it came from ("template: cheeks").
+        note: a sentence for the user about how it was found, or empty.
+        heat: how sure a locator was, float32 [H, W] in [0, 1], where it can tell.
+    """
 
     values: Float2
     origin: str
+    note: str = ""
+    heat: Float2 | None = None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def find_mask(
         phrase = AttributePhrase(text=" ".join(regions), regions=tuple(region_name(name) for name in regions))
         found = build_locator("template").locate(portrait, replace(text, phrases=(phrase,)))
     else:
-        found = build_locator(recipe.locator.name).locate(portrait, text)
+        found = build_locator(recipe.locator.name, recipe).locate(portrait, text)
     values = masks.convex_hull(found.values) if recipe.locator.hull else found.values
     x0, y0, x1, y1 = portrait.crop
     values = masks.dilate(values, recipe.locator.dilate * (x1 - x0))
@@ -87,7 +87,8 @@ def find_mask(
     lost = 1 - float(inside.sum()) / float(values.sum())
     told = [f"{lost:.0%} of the mask lies outside the face's crop and is left alone"] if lost > 0.01 else []
     covered = masks.coverage_warning(values) if found.origin == "file" else None
-    return Mask(inside, found.origin), (*told, *([covered] if covered else []))
+    notes = [text for text in (found.note, *told, covered) if text]
+    return Mask(inside, found.origin, found.note, found.heat), tuple(notes)
 
 
 def prepare(request: Request, choice: Choice | None = None, user_mask: Float2 | None = None) -> Prepared:
@@ -207,7 +208,7 @@ def edit_prepared(
     if found == safety.FLAGGED:
         warnings = (*warnings, "the safety checker flagged this edit")
     record = make_record(prepared, request, weights_hashes(recipe.weights), found)
-    return Result(prepared.picture, rgb, Mask(soft, prepared.mask.origin), record, warnings, found)
+    return Result(prepared.picture, rgb, replace(prepared.mask, values=soft), record, warnings, found)
 
 
 def locate_mask(request: Request) -> tuple[Prepared, Mask]:
@@ -215,4 +216,4 @@ def locate_mask(request: Request) -> tuple[Prepared, Mask]:
     prepared = prepare(request)
     side = prepared.portrait.crop[2] - prepared.portrait.crop[0]
     soft = masks.feather(prepared.mask.values, prepared.recipe.paste.feather * side)
-    return prepared, Mask(soft, prepared.mask.origin)
+    return prepared, replace(prepared.mask, values=soft)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from faceedit.errors import UsageError
+from faceedit.recipe_schema import Recipe
 from faceedit.request import EditText, Mask, Portrait
 
 
@@ -25,17 +26,27 @@ class Locator(Protocol):
         ...
 
 
-def _template() -> Locator:
+def _template(_: Recipe) -> Locator:
     from faceedit.locate.template import TemplateLocator
 
     return TemplateLocator()
 
 
-_BUILDERS: dict[str, Callable[[], Locator]] = {"template": _template}
+def _pasl(recipe: Recipe) -> Locator:
+    from faceedit.locate.pasl import open_pasl
+    from faceedit.models.plan import device_plan
+
+    options = recipe.locator
+    return open_pasl(options.weights, options.threshold, str(device_plan(recipe.device).device))
 
 
-def register_locator(name: str, builder: Callable[[], Locator]) -> None:
-    """Makes a locator known by name; `builder` makes it when it is asked for."""
+Builder = Callable[[Recipe], Locator]
+_BUILDERS: dict[str, Builder] = {"template": _template, "pasl": _pasl}
+_DEFAULTS = Recipe()
+
+
+def register_locator(name: str, builder: Builder) -> None:
+    """Makes a locator known by name; `builder` makes it, as a recipe says, when it is asked for."""
     _BUILDERS[name] = builder
 
 
@@ -44,12 +55,13 @@ def locator_names() -> tuple[str, ...]:
     return tuple(sorted(_BUILDERS))
 
 
-def build_locator(name: str) -> Locator:
-    """The locator of that name, as recipes call it.
+def build_locator(name: str, recipe: Recipe = _DEFAULTS) -> Locator:
+    """The locator of that name, with the options and on the device of a recipe.
 
     Raises:
         UsageError: no locator has that name.
+        WeightsError: its weights are missing or damaged.
     """
     if name not in _BUILDERS:
         raise UsageError(f"unknown locator {name!r}", f"the locators are: {', '.join(locator_names())}")
-    return _BUILDERS[name]()
+    return _BUILDERS[name](recipe)
