@@ -106,6 +106,8 @@ class Encodes(Protocol):
 
 def unused_parts(recipe: Any) -> tuple[str, ...]:
     """Parts of the weights that the recipe's editor never looks at and that need not be loaded for it."""
+    if recipe.editor == "flux-sculptor":
+        return (*CONDITION_PARTS, "unet", "vision", "image_processor")
     return () if recipe.editor == "ca-edit" else CONDITION_PARTS
 
 
@@ -139,7 +141,11 @@ def build_editor(recipe: Any, components: Any) -> Editor:
         from faceedit.editors.mag_edit.editor import MagEditor
 
         return MagEditor(recipe, components)
-    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint, ca-edit, mag-edit")
+    if recipe.editor == "flux-sculptor":
+        from faceedit.editors.flux_sculptor.editor import FluxSculptorEditor
+
+        return FluxSculptorEditor(recipe, components)
+    raise UsageError(f"unknown editor {recipe.editor!r}", "the editors are: inpaint, ca-edit, mag-edit, flux-sculptor")
 
 
 def finite(tensor: Tensor, what: str) -> Tensor:
