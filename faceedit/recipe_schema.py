@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faceedit.editors.ca_edit.options import CaEditOptions, StfgOptions
+from faceedit.editors.flux_sculptor.options import FluxSculptorOptions
 from faceedit.editors.mag_edit.options import MagEditOptions
 from faceedit.recipe_option import option
 
@@ -146,5 +147,6 @@ class Recipe:
     ca_edit: CaEditOptions = field(default_factory=CaEditOptions)
     stfg: StfgOptions = field(default_factory=StfgOptions)
     mag_edit: MagEditOptions = field(default_factory=MagEditOptions)
+    flux_sculptor: FluxSculptorOptions = field(default_factory=FluxSculptorOptions)
     cache: CacheOptions = field(default_factory=CacheOptions)
     device: DeviceOptions = field(default_factory=DeviceOptions)
