@@ -14,7 +14,7 @@ from faceedit.errors import OutOfMemoryError
 from faceedit.recipe_schema import Recipe
 
 # "auto" has looked at the free memory and may have taken "low" already, so what follows it is "lowest".
-_LEANER = {"full": "low", "auto": "lowest", "low": "lowest"}
+_LEANER = {"full": "low", "80gb": "low", "auto": "lowest", "low": "lowest", "24gb": "lowest", "16gb": "lowest"}
 
 # What runs out says so by its class or, where a library raises a general error, only by its text: the CPU allocator on
 # Linux and on Windows, CUDA, ROCm and Metal, CUDA's libraries, a Metal buffer above its limit, OpenCV.

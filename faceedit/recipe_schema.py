@@ -43,6 +43,13 @@ class Locator:
     name: str = option("template", "which locator finds the region")
     dilate: float = option(0.0, "the mask grows by this share of the crop's side", at_least=0.0, at_most=0.5)
     hull: bool = option(False, "the mask is replaced by its convex hull")
+    weights: str = option("bundled:pasl-mini-1", "pasl: bundled:SET, or a folder that `faceedit train pasl` exported")
+    threshold: float = option(
+        0.5,
+        "pasl: what it is surer of than this is edited; 0 takes its soft answer as the mask, as the paper does",
+        at_least=0.0,
+        at_most=0.99,
+    )
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,9 @@ class DeviceOptions:
     )
     memory: str = option(
         "auto",
-        "auto; full: all on the device; low: one model at a time; lowest: one layer at a time",
-        choices=("auto", "full", "low", "lowest"),
+        "auto; full: all on the device; low: one model at a time; lowest: one layer at a time; for FLUX.1 on cards of "
+        "that size 80gb: full; 24gb: low, the transformer rests in 8 bits; 16gb: low, transformer and T5 in 4 bits",
+        choices=("auto", "full", "low", "lowest", "80gb", "24gb", "16gb"),
     )
     attention: str = option(
         "auto",
@@ -101,6 +109,9 @@ class DeviceOptions:
     )
     quantization: dict[str, Any] = option(
         {}, "part -> {quant_method: ..., options}, passed on to diffusers or transformers"
+    )
+    layerwise: dict[str, str] = option(
+        {}, "part -> fp8 or fp8-e5m2: its weights rest in that precision and are cast layer by layer while they run"
     )
 
 

@@ -87,7 +87,7 @@ ResizeMask = Annotated[bool, _option("--resize-mask", text="Resize a mask of ano
 # On what machine
 Device = Annotated[str, _option("--device", text="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")]
 DType = Annotated[str, _option("--dtype", text="auto, fp32, fp16 or bf16.", metavar="NAME")]
-Memory = Annotated[str, _option("--memory", text="auto, full, low or lowest: memory against speed.", metavar="NAME")]
+Memory = Annotated[str, _option("--memory", text="auto, full, low, lowest, 80gb, 24gb or 16gb.", metavar="NAME")]
 
 # What is written
 Output = Annotated[

@@ -1,8 +1,8 @@
-"""Where loaded modules live: all on the device, one model at a time, or one layer at a time."""
+"""Where loaded modules live: all on the device, one model at a time, or one layer at a time; and in what form."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from torch import nn
 
 from faceedit.errors import UsageError
 from faceedit.models.components import MODELS, Components
-from faceedit.models.plan import DevicePlan, memory_preset
+from faceedit.models.layerwise import bytes_at_rest, require_layerwise, rest_in
+from faceedit.models.plan import PRESETS, DevicePlan, memory_preset
 
 # The order in which an edit runs its models. Each group sends the one before it off the device, so that the largest
 # text encoder is gone when the denoiser comes. UNet and reference net run in turn at every step and stay together.
@@ -22,26 +23,34 @@ _RUNNING_ORDER = (
     ("transformer",),
     ("vae",),
 )
+_IN_8_BITS = PRESETS["24gb"].layerwise
 
 
 def place(components: Components, plan: DevicePlan) -> Components:
     """The components themselves, moved or hooked as the plan says, with the plan's attention backend.
 
     Raises:
-        UsageError: the attention backend is unknown or not usable here.
+        UsageError: the attention backend is unknown or not usable here, or so is a form that weights shall rest in.
     """
     modules = {part: getattr(components, part) for part in MODELS if getattr(components, part) is not None}
     if plan.attention is not None:
         for part in ("unet", "transformer"):
             if part in modules:
                 _set_attention(modules[part], plan.attention)
-    preset = _preset(plan, modules)
+    preset = PRESETS[_preset(plan, modules)]
     quantized = plan.quantization or {}
-    if preset == "full" or not modules:
+    layerwise = {**preset.layerwise, **plan.layerwise}
+    # A preset forms what is there; what the recipe itself names must be there.
+    presets = {*preset.layerwise, *(PRESETS[plan.preset].layerwise if plan.preset else ())}
+    require_layerwise(layerwise, {*modules, *presets} - {*quantized}, plan.device)
+    for part, storage in layerwise.items():
+        if part in modules:
+            rest_in(modules[part], storage, plan.dtype_of(part))
+    if preset.memory == "full" or not modules:
         for part, module in modules.items():
             if part not in quantized:
                 module.to(plan.device)
-    elif preset == "low":
+    elif preset.memory == "low":
         _one_at_a_time(modules, plan, quantized)
     else:
         from diffusers.hooks import apply_group_offloading
@@ -70,12 +79,22 @@ def _one_at_a_time(modules: dict[str, Any], plan: DevicePlan, quantized: Collect
 
 
 def _preset(plan: DevicePlan, modules: dict[str, nn.Module]) -> str:
+    """Name of the preset that says where the modules wait."""
     if plan.device.type != "cuda":
         # Apple's devices share the machine's memory: moving modules out of it frees nothing.
         return "full"
-    sizes = {part: sum(p.numel() * p.element_size() for p in module.parameters()) for part, module in modules.items()}
-    largest = max(sum(sizes.get(part, 0) for part in group) for group in _RUNNING_ORDER)
+    if plan.memory != "auto":
+        return plan.memory
     free, _ = torch.cuda.mem_get_info(plan.device)
+    taken = _by_what_is_free(plan, modules, {}, free)
+    if plan.memory == "auto" and taken == "lowest" and _by_what_is_free(plan, modules, _IN_8_BITS, free) == "low":
+        return "24gb"
+    return taken
+
+
+def _by_what_is_free(plan: DevicePlan, modules: dict[str, nn.Module], forms: Mapping[str, str], free: int) -> str:
+    sizes = {part: bytes_at_rest(module, forms.get(part, "")) for part, module in modules.items()}
+    largest = max(sum(sizes.get(part, 0) for part in group) for group in _RUNNING_ORDER)
     return memory_preset(plan.memory, sum(sizes.values()), largest, free)
 
 
