@@ -22,7 +22,7 @@ from faceedit.models.components import (
 from faceedit.models.conditions import published_adapter, require_fit
 from faceedit.models.jsonfile import read_config
 from faceedit.models.keys import kept_in_fp32, renamer
-from faceedit.models.places import weights_folder
+from faceedit.models.places import part_place, weights_folder
 from faceedit.models.plan import DevicePlan
 from faceedit.models.residence import place
 from faceedit.models.tensors import load_into, weight_files
@@ -85,7 +85,7 @@ def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, 
     for part, place_ in folders.items():
         if part not in PARTS:
             raise WeightsError(f"weights.folders: there is no part {part!r}", f"the parts are: {', '.join(PARTS)}")
-        path = Path(place_).expanduser()
+        path = part_place(place_)
         single = part == "adapter" and path.is_file()
         found[part] = (path, IP_ADAPTER if single else _class_of(path, part, found))
     return found
@@ -110,6 +110,8 @@ def _class_of(folder: Path, part: str, found: Mapping[str, tuple[Path, str]]) ->
         config = read_config(folder / "config.json")
         architectures = config.get("architectures") or [""]
         return str(config.get("_class_name") or architectures[0])
+    if part in TOKENIZERS and part not in found:
+        return str(read_config(folder / "tokenizer_config.json").get("tokenizer_class"))
     if part not in found:
         raise WeightsError(f"weights.folders: {part} replaces nothing", "model_index.json has no such part")
     return found[part][1]

@@ -14,6 +14,8 @@ from faceedit.models.tensors import weight_files
 from faceedit.models.verified import require_verified
 from faceedit.recipe_schema import Weights
 
+# A part of another recipe's bundled set: "bundled:mini-2/vae".
+_BORROWED = "bundled:"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NO_COMMIT = "0" * 40
 
@@ -73,8 +75,28 @@ def weight_paths(weights: Weights, hashes: bool = True) -> dict[str, Path]:
     if weights.kind == "random":
         return {}
     parts = _parts_in(weights_folder(weights, hashes))
-    parts |= {part: Path(place).expanduser() for part, place in weights.folders.items() if part in MODELS}
+    parts |= {part: part_place(place) for part, place in weights.folders.items() if part in MODELS}
     return _files_in(parts, weights.variant)
+
+
+def part_place(place: str) -> Path:
+    """Where a part from elsewhere lies.
+
+    Args:
+        place: a path, or "bundled:SET/PART" for a part of a bundled set, whose hashes are checked first.
+
+    Raises:
+        UsageError: no bundled set of that name, or no such part in it.
+        WeightsError: the set is damaged.
+    """
+    if not place.startswith(_BORROWED):
+        return Path(place).expanduser()
+    name, _, part = place.removeprefix(_BORROWED).partition("/")
+    folder = manifest.bundled_folder(name)
+    parts = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if part not in parts:
+        raise UsageError(f"bundled weights {name} hold no {part!r}", f"they hold: {', '.join(parts)}")
+    return folder / part
 
 
 def _parts_in(folder: Path) -> dict[str, Path]:

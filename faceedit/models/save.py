@@ -25,7 +25,8 @@ def save_components(components: Components, folder: Path, dtype: torch.dtype | N
     Raises:
         WeightsError: a number does not fit into `dtype`.
     """
-    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline"}
+    pipeline = "StableDiffusionPipeline" if components.transformer is None else "FluxPipeline"
+    index: dict[str, Any] = {"_class_name": pipeline}
     for part in PARTS:
         component = getattr(components, part)
         if component is None:
