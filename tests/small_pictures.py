@@ -11,7 +11,6 @@ from PIL import Image
 
 from faceedit.colour import srgb_profile
 
-
 LOSSLESS = ("PNG", "WEBP", "TIFF")
 FORMATS = (*LOSSLESS, "JPEG")
 
