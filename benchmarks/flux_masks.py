@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from faceedit import masks
+from faceedit.evaluate.places import rough_place, with_locator
 from faceedit.evaluate.runner import portrait_of_render
 from faceedit.evaluate.tasks import EditTask
-from faceedit.locate.base import build_locator
-from faceedit.locate.exact import roughen
+from faceedit.recipe_schema import Recipe
 from faceedit.request import EditText, Float2
+from faceedit.run import find_mask
 
 KINDS = ("precise", "rough", "noisy", "coarse")
 PLACE = "place"
@@ -22,7 +23,7 @@ SPECKLE = 0.25
 GROWN = 0.15
 
 
-def mask_of(kind: str, task: EditTask, text: EditText, locator: str, rough: str) -> Float2:
+def mask_of(kind: str, task: EditTask, text: EditText, recipe: Recipe, locator: str, rough: str) -> Float2:
     """One mask for one edit.
 
     - "precise": the exact region, as a careful hand would draw it.
@@ -38,23 +39,23 @@ def mask_of(kind: str, task: EditTask, text: EditText, locator: str, rough: str)
 
     Raises:
         UsageError: no such locator.
+        NothingToEditError: it finds nothing.
         KeyError: no such kind.
     """
     makers = {
         "precise": lambda: task.region,
-        "rough": lambda: located(task, text, rough),
+        "rough": lambda: located(task, text, recipe, rough),
         "noisy": lambda: noisy(task.region, task.index),
         "coarse": lambda: coarse(task.region),
-        PLACE: lambda: located(task, text, locator),
+        PLACE: lambda: located(task, text, recipe, locator),
     }
     return makers[kind]()
 
 
-def located(task: EditTask, text: EditText, locator: str) -> Float2:
+def located(task: EditTask, text: EditText, recipe: Recipe, locator: str) -> Float2:
     """The region made rough, or found from the words."""
-    if locator in ("exact", "dilate", "hull"):
-        return roughen(task.region, locator)
-    return build_locator(locator).locate(portrait_of_render(task.before), text).values
+    place = rough_place(task, locator)
+    return find_mask(with_locator(recipe, locator), portrait_of_render(task.before), text, (), place)[0].values
 
 
 def noisy(region: Float2, seed: int) -> Float2:

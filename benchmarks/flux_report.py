@@ -27,14 +27,15 @@ COLUMNS = {
     "whole_db": ("picture, dB", "{:.2f}"),
     "outside_db": ("outside, dB", "{:.2f}"),
     "ssim_outside": ("SSIM outside", "{:.3f}"),
+    "inversion": ("NFE before", "{:.0f}"),
     "evaluations": ("NFE", "{:.0f}"),
     "seconds": ("s", "{:.2f}"),
 }
 LEGEND = (
     "Nothing is pasted back. reached, kept: by the judge. gain inside: PSNR to the counterfactual less the input's.\n"
     "identity: cosine of the judge's features of input and result, in place of a face recogniser.\n"
-    "picture, outside, SSIM: against the input through the autoencoder. NFE: transformer rows of an edit, s: its "
-    "seconds; inversion apart."
+    "picture, outside, SSIM: against the input through the autoencoder. NFE: transformer rows of the inversion before, "
+    "and of an edit; s: seconds of an edit."
 )
 
 
@@ -77,7 +78,7 @@ def table(found: Found) -> str:
         cells = []
         for column, (_, form) in COLUMNS.items():
             value = figures[column]
-            told = value is not None and (made or column not in ("evaluations", "seconds"))
+            told = value is not None and (made or column not in ("inversion", "evaluations", "seconds"))
             cells.append(form.format(value) if told else "-")
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -158,6 +159,18 @@ def curves(found: Found, lines: Mapping[str, Mapping[int, str]], path: Path) -> 
         panel.set(xlabel="T", ylabel=COLUMNS[column][0])
         panel.set_xticks(list(next(iter(lines.values()))))
     axes[0].legend(fontsize=7)
+    save(figure, path)
+
+
+def work(found: Found, lines: Mapping[str, Mapping[int, str]], path: Path) -> None:
+    """Reconstruction over the evaluations that it took, there and back; `lines`: solver -> N -> variant."""
+    figure, axes = panels(1)
+    for solver, points in lines.items():
+        figures = [means(found.scores[name]) for name in points.values()]
+        rows = [f["inversion"] + f["evaluations"] for f in figures]
+        axes.plot(rows, [f["whole_db"] for f in figures], marker="o", label=solver)
+    axes.set(xlabel="evaluations of the transformer, there and back", ylabel="PSNR to the autoencoder's, dB")
+    axes.legend(fontsize=7)
     save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""Many variants of one editor on the same rendered portraits, scored before anything is pasted back.
+"""Many variants of Flux-Sculptor on the same rendered portraits, scored before anything is pasted back.
 
 Pasting back makes all variants equal outside the mask. What a fusion itself keeps shows on the picture that the decoder
 gives, held against what the decoder gives for the unedited latents.
@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ import torch
 from flux_masks import PLACE, mask_of
 from flux_scores import AUTOENCODER, RECONSTRUCTION, Made, Score, score_portrait
 
-from faceedit.editors.base import Editor, KeepsTrajectories, Trajectory, build_editor
+from faceedit.editors.base import Trajectory, build_editor
+from faceedit.editors.flux_sculptor.editor import FluxSculptorEditor
 from faceedit.errors import NothingToEditError, UsageError
 from faceedit.evaluate.runner import words_of
 from faceedit.evaluate.scorers import ClipPair, JudgedPictures
@@ -73,7 +74,7 @@ class Bench:
 
     recipe: Recipe
     variants: tuple[Variant, ...]
-    editors: Mapping[str, Editor]
+    editors: Mapping[str, FluxSculptorEditor]
     judge: JudgedPictures
     clip: ClipPair
     locator: str
@@ -86,7 +87,7 @@ class Bench:
 
     def mask(self, kind: str, task: EditTask, text: EditText) -> Float2:
         """As `mask_of`."""
-        return mask_of(kind, task, text, self.locator, self.rough)
+        return mask_of(kind, task, text, self.recipe, self.locator, self.rough)
 
 
 def load_bench(
@@ -105,7 +106,9 @@ def load_bench(
     return Bench(base, tuple(variants), editors, judge, clip, locator, rough or base.locator.name)
 
 
-def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[[int], None]) -> Found:
+def run(
+    bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[[int], None], unedited: bool = False
+) -> Found:
     """Every variant on every portrait; each portrait is inverted once for all variants that can share it.
 
     Args:
@@ -113,6 +116,7 @@ def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[
         tasks: edits on portraits of `bench.size`.
         sheet: how many of the first portraits to keep as pictures.
         progress: called with the number of portraits done.
+        unedited: go back under the source sentence, which only reconstructs.
     """
     found = Found()
     stranger: Bytes3 | None = None
@@ -120,6 +124,7 @@ def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[
         progress(done)
         try:
             text = words_of(task, bench.recipe)
+            text = replace(text, target=text.source) if unedited else text
             masks = {kind: bench.mask(kind, task, text) for kind in {PLACE, *(v.mask for v in bench.variants)}}
         except (UsageError, NothingToEditError):
             found.left_out.append(task.phrase)
@@ -140,19 +145,24 @@ def edit_portrait(
 ) -> dict[str, Made]:
     """The pictures of all variants, and of the input and the truth through the autoencoder."""
     pixels = task.before.image / np.float32(255)
-    known: dict[str, Trajectory] = {}
+    known: dict[str, tuple[Trajectory, int]] = {}
     made = {}
     for variant in bench.variants:
         editor, mask = bench.editors[variant.name], masks[variant.mask]
         key = inversion_key(editor)
         if key not in known:
-            with counted(editor) as cost:
-                known[key] = editor.invert(pixels, text.source)
+            sharing = [e for e in bench.editors.values() if inversion_key(e) == key]
+            # The one that needs the most of the source's values keeps them for all.
+            inverter = max(sharing, key=lambda e: len(e.plan.keys))
+            with counted(inverter) as cost:
+                inverted = inverter.invert(pixels, text.source)
+            known[key] = inverted, cost.evaluations
             inversions.append((cost.seconds, cost.evaluations))
+        trajectory, inversion = known[key]
         with counted(editor) as cost:
-            *_, last = editor.edit(known[key], text, mask, torch.Generator().manual_seed(task.index))
+            *_, last = editor.edit(trajectory, text, mask, torch.Generator().manual_seed(task.index))
             picture = editor.decode(last.latents)
-        made[variant.name] = Made(as_bytes(picture), mask, cost.seconds, cost.evaluations)
+        made[variant.name] = Made(as_bytes(picture), mask, cost.seconds, cost.evaluations, inversion)
     editor = next(iter(bench.editors.values()))
     for name, shown in ((RECONSTRUCTION, task.before), (AUTOENCODER, task.after)):
         encoded = EncodedAnswer(editor, shown.image).invert(shown.image / np.float32(255), text.source)
@@ -160,9 +170,9 @@ def edit_portrait(
     return made
 
 
-def inversion_key(editor: Editor) -> str:
+def inversion_key(editor: FluxSculptorEditor) -> str:
     """Editors with the same one can share an inverted portrait."""
-    return json.dumps(editor.trajectory_settings(), sort_keys=True) if isinstance(editor, KeepsTrajectories) else ""
+    return json.dumps(editor.trajectory_settings(), sort_keys=True)
 
 
 @dataclass
@@ -174,14 +184,14 @@ class Cost:
 
 
 @contextmanager
-def counted(editor: Any) -> Iterator[Cost]:
+def counted(editor: FluxSculptorEditor) -> Iterator[Cost]:
     """What the block costs; a call with two rows counts as two evaluations."""
     cost = Cost()
 
     def note(_: Any, __: Any, named: Mapping[str, Any]) -> None:
         cost.evaluations += len(named["hidden_states"])
 
-    handle = editor.components.transformer.register_forward_pre_hook(note, with_kwargs=True)
+    handle = editor.flux.transformer.register_forward_pre_hook(note, with_kwargs=True)
     start = time.perf_counter()
     try:
         yield cost

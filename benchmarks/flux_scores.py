@@ -33,6 +33,7 @@ class Score:
         identity_clip: the same of the bundled CLIP's.
         mask_share: mean of the mask that the editor was given.
         seconds, evaluations: of the edit and its decoding, without the inversion; rows of the transformer.
+        inversion: rows of the transformer in the inversion, whether or not it was shared.
     """
 
     key: str
@@ -50,16 +51,18 @@ class Score:
     mask_share: float
     seconds: float
     evaluations: int
+    inversion: int
 
 
 @dataclass(frozen=True)
 class Made:
-    """A decoded picture, the mask that the editor was given, and what the edit took."""
+    """A decoded picture, the mask that the editor was given, and what the edit took, and the inversion before it."""
 
     picture: Bytes3
     mask: Float2
     seconds: float = 0.0
     evaluations: int = 0
+    inversion: int = 0
 
 
 def score_portrait(
@@ -110,5 +113,6 @@ def score_portrait(
             mask_share=float(each.mask.mean()),
             seconds=each.seconds,
             evaluations=each.evaluations,
+            inversion=each.inversion,
         )
     return found

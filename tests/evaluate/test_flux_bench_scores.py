@@ -37,10 +37,9 @@ def task() -> EditTask:
 
 
 def mask(modules: tuple[ModuleType, ModuleType], task: EditTask, kind: str, **named: str) -> NDArray[np.float32]:
-    text = words_of(task, load_recipe("mini/inpaint"))
-    found: NDArray[np.float32] = modules[0].mask_of(
-        kind, task, text, named.get("locator", "dilate"), named.get("rough", "template")
-    )
+    recipe = load_recipe("mini/inpaint")
+    locators = named.get("locator", "dilate"), named.get("rough", "template")
+    found: NDArray[np.float32] = modules[0].mask_of(kind, task, words_of(task, recipe), recipe, *locators)
     return found
 
 
