@@ -14,6 +14,7 @@ Key = tuple[str, int]
 
 # Layers that are fetched ahead of the one that is read, each into a buffer of its own.
 _AHEAD = 2
+_NOTHING: tuple[tuple[int, Any], ...] = ((-1, None),) * (_AHEAD + 1)
 
 
 class ValueBank:
@@ -81,10 +82,10 @@ class HostBank(ValueBank):
 
     def __init__(self, keys: Sequence[Key], layers: int) -> None:
         super().__init__(keys, layers)
-        self._buffers: Tensor | None = None
+        self._buffers = torch.empty(0)
         self._stream: Any = None
         # Number of the layer that each buffer holds or is being filled with, and the event that says when it is there.
-        self._held: list[tuple[int, Any]] = [(-1, None)] * (_AHEAD + 1)
+        self._held = _NOTHING
 
     def _allocate(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         slab = torch.empty(shape, dtype=like.dtype)
@@ -95,6 +96,8 @@ class HostBank(ValueBank):
         return slab
 
     def _put(self, place: Tensor, values: Tensor) -> None:
+        # What was fetched before may be what is written anew.
+        self._held = _NOTHING
         if self._stream is None:
             place.copy_(values)
             return
@@ -104,7 +107,6 @@ class HostBank(ValueBank):
         values.record_stream(self._stream)
 
     def _get(self, slab: Tensor, number: int) -> Tensor:
-        assert self._buffers is not None
         flat = slab.flatten(0, 1)
         for wanted in range(number, min(number + _AHEAD + 1, len(flat))):
             if self._held[wanted % len(self._held)][0] != wanted:
@@ -116,17 +118,19 @@ class HostBank(ValueBank):
         return self._buffers[slot]
 
     def _fetch(self, flat: Tensor, number: int) -> None:
-        assert self._buffers is not None
         slot = number % len(self._held)
         if self._stream is None:
             self._buffers[slot].copy_(flat[number])
-            self._held[slot] = (number, None)
+            self._hold(slot, number, None)
             return
         # What was in the buffer has been used by work that is queued already.
         self._stream.wait_stream(torch.cuda.current_stream(self._buffers.device))
         with torch.cuda.stream(self._stream):
             self._buffers[slot].copy_(flat[number], non_blocking=True)
-        self._held[slot] = (number, self._stream.record_event())
+        self._hold(slot, number, self._stream.record_event())
+
+    def _hold(self, slot: int, number: int, ready: Any) -> None:
+        self._held = (*self._held[:slot], (number, ready), *self._held[slot + 1 :])
 
 
 def _register(bank: HostBank, slab: Tensor, stream: Any) -> None:
