@@ -134,8 +134,9 @@ class Flux:
             guidance: one for all rows, or one for each; not read by a transformer that was not distilled with it.
             size: rows and columns of tokens, L = rows · columns.
         """
-        rows = len(z)
-        scales = torch.tensor(guidance, dtype=torch.float32, device=z.device).expand(rows)
+        times, scales = (
+            torch.tensor(value, dtype=torch.float32, device=z.device).expand(len(z)) for value in (t, guidance)
+        )
         v: Tensor = self.transformer(
             hidden_states=z.to(self.dtype),
             encoder_hidden_states=text.tokens,
