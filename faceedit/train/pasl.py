@@ -77,12 +77,14 @@ class PaslObjective:
         self.settings, self.pictures, self.validation = settings, pictures, validation
         self.seed = settings.loop.seed
         self.width = encode.width
-        self.wordings = (*region_wordings(prompts), *phrases)
+        known = {text for texts in prompts.values() for text in texts}
+        more = [wording for wording in phrases if wording.text not in known]
+        self.wordings = (*region_wordings(prompts), *more)
         self.by_region = [
             np.array([i for i, wording in enumerate(region_wordings(prompts)) if wording.regions == (region,)])
             for region in prompts
         ]
-        self.phrases = np.arange(len(self.wordings) - len(phrases), len(self.wordings))
+        self.phrases = np.arange(len(self.wordings) - len(more), len(self.wordings))
         self.vectors = encode([wording.text for wording in self.wordings]).cpu()
         asked = {"seen": region_wordings(prompts), "unseen": region_wordings(unseen)}
         self.asked = {name: (said, encode([w.text for w in said]).cpu()) for name, said in asked.items() if said}
@@ -163,11 +165,7 @@ class PaslObjective:
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """One sentence for each region, and the phrases."""
         regions = [int(rng.choice(own)) for own in self.by_region]
-        more = (
-            rng.choice(self.phrases, self.settings.phrases, replace=False)
-            if self.settings.phrases
-            else self.phrases[:0]
-        )
+        more = rng.permutation(self.phrases)[: self.settings.phrases]
         return np.array([*regions, *more], dtype=np.int64)
 
     def _there(self, present: NDArray[np.bool_], wordings: Sequence[Wording]) -> Tensor:

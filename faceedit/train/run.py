@@ -10,9 +10,9 @@ from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
     from faceedit.train.data import PortraitCache
-    from faceedit.train.settings import Ca2Settings, DataSettings
+    from faceedit.train.settings import Ca2Settings, DataSettings, PaslSettings
 
-NAMES = ("tokenizer", "judge", "vae", "clip", "unet", "ca2", "flux")
+NAMES = ("tokenizer", "judge", "vae", "clip", "unet", "ca2", "flux", "pasl")
 
 
 def run(name: str, out: Path | None = None, overrides: Mapping[str, str] | None = None, resume: bool = False) -> Path:
@@ -95,6 +95,10 @@ def _objective(part: str, recipe: Path, overrides: Mapping[str, str] | None) -> 
 
         flux = load_settings(FluxSettings, recipe, overrides)
         return FluxObjective(flux, *portraits(flux.data))
+    if part == "pasl":
+        from faceedit.train.settings import PaslSettings
+
+        return _pasl(load_settings(PaslSettings, recipe, overrides))
     from faceedit.train.settings import UnetSettings
     from faceedit.train.unet import UnetObjective
 
@@ -115,6 +119,28 @@ def _ca2(settings: Ca2Settings) -> Any:
 
         return Ca2Objective(settings, encoders, *lamask_examples(settings, encoders))
     return Ca2Objective(settings, encoders, *portrait_examples(settings, encoders, *portraits(settings.data)))
+
+
+def _pasl(settings: PaslSettings) -> Any:
+    from accelerate import PartialState
+
+    from faceedit.models.sentence_features import load_sentence_features
+    from faceedit.text2mask.form import MARKER, open_text2mask
+    from faceedit.text2mask.prompts import PROMPTS, UNSEEN
+    from faceedit.train.pasl import PaslObjective
+    from faceedit.train.place_wordings import attribute_wordings
+    from faceedit.train.region_pictures import RenderedRegions, split_folder
+
+    encode = load_sentence_features(settings.text, device=PartialState().device)
+    folder = Path(settings.data.folder)
+    if (folder / MARKER).is_file():
+        text2mask = open_text2mask(folder)
+        return PaslObjective(
+            settings, *split_folder(text2mask, settings.data), text2mask.prompts, text2mask.unseen, (), encode
+        )
+    training, validation = (RenderedRegions(cache) for cache in portraits(settings.data))
+    phrases = attribute_wordings() if settings.phrases else ()
+    return PaslObjective(settings, training, validation, PROMPTS, UNSEEN, phrases, encode)
 
 
 def portraits(data: DataSettings) -> tuple[PortraitCache, PortraitCache]:
