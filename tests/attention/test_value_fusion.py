@@ -119,7 +119,7 @@ def test_only_what_the_mask_leaves_is_taken_from_the_source(transformer) -> None
         assert not torch.allclose(run(transformer, seed=2), own, atol=1e-4)
 
 
-def test_two_rows_do_without_a_bank(transformer) -> None:
+def test_two_rows_do_without_a_bank() -> None:
     """Breaks when the source's row is changed, or the target's row is not mixed with it."""
     source, values, mask = torch.randn(1, TOKENS, 8), torch.randn(1, TOKENS, 8), torch.rand(1, TOKENS, 1)
     both = torch.cat([source, values])
