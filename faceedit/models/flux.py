@@ -141,7 +141,7 @@ class Flux:
             hidden_states=z.to(self.dtype),
             encoder_hidden_states=text.tokens,
             pooled_projections=text.pooled,
-            timestep=torch.tensor(t, dtype=torch.float32, device=z.device).expand(rows),
+            timestep=times,
             guidance=scales if self.transformer.config.guidance_embeds else None,
             img_ids=image_ids(size, z.device),
             txt_ids=torch.zeros((text.tokens.shape[1], 3), device=z.device),
