@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import get_session, set_client_factory
@@ -17,6 +18,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "owner/tiny"
 LARGE = ".safetensors"
 CDN = "https://cdn-lfs.hf.co"
+UNET = "unet/model.safetensors"
+OTHER = "f" * 40
 httpx: Any = importlib.import_module(type(get_session()).__module__.partition(".")[0])
 
 
@@ -107,3 +110,18 @@ class Stream(httpx.SyncByteStream):  # type: ignore[misc]
         yield self.data
         if self.broken:
             raise httpx.RemoteProtocolError("peer closed connection")
+
+
+def yes(_: WeightSet) -> bool:
+    """Accepts every licence."""
+    return True
+
+
+def snapshot(cache: Path) -> Path:
+    """The folder of the pinned commit."""
+    return cache / f"models--owner--tiny/snapshots/{COMMIT}"
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """Parts of files."""
+    return sorted(cache.rglob("*.incomplete"))

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_hub import COMMIT, REPOSITORY
+from fake_hub import COMMIT, OTHER, REPOSITORY
 
 from faceedit.errors import UsageError, WeightsError
 from faceedit.models.manifest import WeightFile, WeightSet
 from faceedit.models.remove import plan_removal, remove
 
-OTHER = "f" * 40
 KNOWN = WeightSet("tiny", "hub", REPOSITORY, COMMIT, files=(WeightFile("unet/a.safetensors"), WeightFile("b.json")))
 
 
