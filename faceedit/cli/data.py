@@ -10,6 +10,7 @@ import typer
 from faceedit.cli import options as o
 from faceedit.cli.batch import PARTLY_FAILED
 from faceedit.cli.console import Console
+from faceedit.cli.text2mask import register_text2mask
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
 
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     group = typer.Typer(help="Build data sets.")
     app.add_typer(group, name="data")
+    register_text2mask(group)
 
     @command(group, "portraits")
     def portraits(

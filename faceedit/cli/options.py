@@ -129,6 +129,17 @@ ParserFolder = Annotated[
 DescriberFolder = Annotated[
     Path | None, _option("--describer", text="Folder of the vision-language model, likewise.", metavar="DIR")
 ]
+Grid = Annotated[
+    int | None, _option("--grid", text="Side of the masks; an eighth of --size without it.", min=1, metavar="N")
+]
+RegionSet = Annotated[str, _option("--regions", text="text2mask (18 regions) or all (22).", metavar="NAME")]
+HeldOut = Annotated[bool, _option("--held-out", text="Count seeds among those that no training may see.")]
+Processes = Annotated[
+    int | None, _option("--processes", text="Processes that draw; one per core without it.", min=1, metavar="N")
+]
+SheetFile = Annotated[
+    Path | None, _option("--sheet", text="Also draw the masks of the first pictures.", metavar="FILE")
+]
 Resume = Annotated[bool, _option("--resume", text="Go on from the last checkpoint in the folder.")]
 Attributes = Annotated[
     list[str] | None, _option("--attributes", text="Only these, by field or field=value; repeatable.", metavar="KEY")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from faceedit.errors import OutputError, UsageError
 from faceedit.images import write_atomic
+from faceedit.lamask.portraits import png_bytes
 from faceedit.regions import TEXT2MASK_REGIONS
 from faceedit.request import Float2
 from faceedit.text2mask.form import (
@@ -82,8 +81,8 @@ def attached(regions: Sequence[str], key: int) -> dict[str, str]:
 
 def write_sample(
     out: Path, name: str, image: NDArray[np.uint8], masks: NDArray[np.uint8], regions: Sequence[str], source: str
-) -> None:
-    """Write one picture [S, S, 3] and its masks [R, g, g].
+) -> Sample:
+    """Write one picture [S, S, 3] and its masks [R, g, g]; returns what was attached to them.
 
     Args:
         out: a folder that was begun.
@@ -102,6 +101,7 @@ def write_sample(
     write_atomic(out / mask_name(path), png_bytes(mask_strip(masks)), force=True)
     # The record comes last: where it is, picture and masks are whole.
     write_atomic(out / _RECORDS / f"{name}.json", json.dumps(asdict(sample)).encode(), force=True)
+    return sample
 
 
 def written(out: Path, name: str) -> Sample | None:
@@ -122,13 +122,6 @@ def finish(out: Path, samples: Sequence[Sample]) -> None:
         OutputError: the folder cannot be written.
     """
     write_atomic(out / SAMPLES, "".join(f"{sample.line()}\n" for sample in samples).encode(), force=True)
-
-
-def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W, 3] or a grey map [H, W] as PNG, packed fast rather than small."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
 
 
 def _difference(out: Path, wanted: Description) -> str:
