@@ -185,7 +185,7 @@ def test_offloaded_parts_compute_the_same(
     folder: Path, cpu: DevicePlan, flux: Flux, text: FluxText, monkeypatch: pytest.MonkeyPatch, preset: str
 ) -> None:
     """Breaks when a part is called round the hook that brings it to the device, or its resting place is asked for."""
-    monkeypatch.setattr(residence, "_preset", lambda *_: preset)
+    monkeypatch.setattr(residence, "preset_for", lambda *_: preset)
     offloaded = Flux(load_components(Weights(kind="local", path=str(folder)), cpu), LENGTH)
     found = offloaded.encode_text(TEXTS)
     torch.testing.assert_close(found.tokens, text.tokens)
