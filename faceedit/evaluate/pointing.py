@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from torch import Tensor
 
 from faceedit.attention.capture import capture_cross_attention
 from faceedit.errors import UsageError
+from faceedit.evaluate.cells import INSIDE, SMALLEST_SHARE, cell_shares
 from faceedit.evaluate.tasks import portrait_seed
 from faceedit.models.loader import load_components
 from faceedit.models.plan import device_plan
@@ -31,10 +32,6 @@ SUBJECT = "a person with "
 NOISE_LEVELS = (0.2, 0.4, 0.6)
 """Shares of the training timesteps at which the maps are read, and averaged."""
 
-INSIDE = 0.3
-"""A cell of the map counts as inside a region from this share of its area on."""
-
-SMALLEST_SHARE = 1 / 512
 FUNCTION_WORDS = frozenset(
     ("a", "an", "the", "of", "on", "over", "with", "without", "no", "and", "in", "to", "at", "under")
 )
@@ -207,7 +204,7 @@ def region_cells(portrait: Rendered, item: AttributeValue) -> Tensor | None:
     region = torch.from_numpy(np.maximum.reduce([portrait.regions[name] for name in item.regions]))
     if float(region.mean()) < SMALLEST_SHARE:
         return None
-    share = torch.nn.functional.adaptive_avg_pool2d(rearrange(region, "h w -> 1 1 h w"), SIDE).flatten()
+    share = cell_shares(region[None], SIDE)[0]
     # A thing smaller than a cell (an earring) still has a place: the cells that hold most of it.
     return share > min(INSIDE, 0.5 * float(share.max()))
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.attention.capture import Captured
+from faceedit.evaluate.cells import INSIDE, SMALLEST_SHARE, cell_shares
 from faceedit.portraits.attributes import Attributes
 from faceedit.portraits.vocabulary import attribute_value
 from faceedit.regions import REGIONS
@@ -21,7 +20,6 @@ from faceedit.train.phrases import Caption
 FUNCTION_WORDS = frozenset(
     ("a", "an", "the", "of", "on", "with", "without", "no", "and", "in", "to", "at", "like", "is")
 )
-SMALLEST_SHARE = 1 / 512
 
 
 def phrase_tokens(
@@ -90,7 +88,7 @@ def grounding_loss(captured: Captured, rows: Tensor, positions: Tensor, masks: T
     """
     losses = []
     for side in sides:
-        inside = F.adaptive_avg_pool2d(masks[:, None], side).flatten(1).gt(0.3).to(masks.dtype)
+        inside = (cell_shares(masks, side) > INSIDE).to(masks.dtype)
         for layer in captured.at(side):
             attention = layer.weights[rows, :, :, positions]
             share = (attention * inside[:, None]).sum(-1) / attention.sum(-1).clamp(min=1e-8)
@@ -105,13 +103,13 @@ def pointing_hits(attention: Tensor, masks: Tensor) -> Tensor:
 
     Args:
         attention: [K, side * side], one map per grounded token.
-        masks: float [K, G, G] in [0, 1]; a cell counts as inside from 0.3 on.
+        masks: float [K, G, G] in [0, 1]; a cell counts as inside from `INSIDE` on.
 
     Returns:
         bool [K].
     """
     side = round(attention.shape[-1] ** 0.5)
-    inside = rearrange(F.adaptive_avg_pool2d(masks[:, None], side), "k 1 h w -> k (h w)") > 0.3
+    inside = cell_shares(masks, side) > INSIDE
     return inside.gather(1, attention.argmax(-1, keepdim=True))[:, 0]
 
 
