@@ -138,13 +138,12 @@ def scatter(found: Found, groups: Mapping[str, Sequence[str]], path: Path) -> No
     figure, axes = panels(len(pairs))
     for panel, (x, y) in zip(axes, pairs, strict=True):
         for (title, names), marker in zip(groups.items(), "xo", strict=True):
-            points = [(means(found.scores[name])[x], means(found.scores[name])[y]) for name in names]
-            panel.scatter(*zip(*points, strict=True), marker=marker, label=title)
-            for name, point in zip(names, points, strict=True):
-                panel.annotate(name, point, fontsize=7, xytext=(3, 3), textcoords="offset points")
+            # The same fusion has the same colour in both groups: each ends in the same ones.
+            for colour, name in zip(("C0", "C1", "C2", "C3"), reversed(names), strict=False):
+                figures = means(found.scores[name])
+                panel.scatter(figures[x], figures[y], marker=marker, color=colour, label=f"{title}: {name}")
         panel.set(xlabel=COLUMNS[x][0], ylabel=COLUMNS[y][0])
-        panel.margins(0.2)
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     save(figure, path)
 
 

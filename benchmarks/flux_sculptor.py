@@ -52,8 +52,8 @@ def fused(fusion: str, **settings: str) -> dict[str, str]:
 
 def grid_variants() -> dict[str, list[Variant]]:
     """Table 3, off and on. Without a locator fusion acts over the whole map, M = 0; no fusion asks for no locator."""
-    off = [Variant(f"{fusion} everywhere", fused(fusion, **EVERYWHERE)) for fusion in FUSIONS]
-    on = [Variant(f"{fusion} outside the place", fused(fusion)) for fusion in FUSIONS]
+    off = [Variant(f"{fusion}, everywhere", fused(fusion, **EVERYWHERE)) for fusion in FUSIONS]
+    on = [Variant(f"{fusion}, located", fused(fusion)) for fusion in FUSIONS]
     return {"locator off": [Variant("no fusion", fused("none")), *off], "locator on": on}
 
 

@@ -85,13 +85,14 @@ def test_an_exact_autoencoder_gives_the_truth(setup: Setup, tasks: tuple[EditTas
     assert found["autoencoder"][0].mse_after == 0
 
 
-def test_the_autoencoder_inverts_nothing(tasks: tuple[EditTask, ...]) -> None:
+@pytest.mark.parametrize(("recipe", "denoiser"), [("smoke/mag-edit", "unet"), ("smoke/flux-sculptor", "transformer")])
+def test_the_autoencoder_inverts_nothing(recipe: str, denoiser: str, tasks: tuple[EditTask, ...]) -> None:
     """Breaks when the bracket pays for inversions that it does not look at, or encodes otherwise than they do."""
-    editor = load_editor(load_recipe("smoke/mag-edit", {"sampling.steps": "1"}))
+    editor = load_editor(load_recipe(recipe, {"sampling.steps": "1"}))
     answer = np.ascontiguousarray(tasks[0].after.image)
     inverted = editor.invert(answer / np.float32(255), "a person").latents
     calls = []
-    hook = editor.components.unet.register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
+    hook = getattr(editor.components, denoiser).register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
     bracket = EncodedAnswer(editor, answer)
     known = bracket.invert(tasks[0].before.image / np.float32(255), "a person")
     (step,) = bracket.edit(known, EditText((), "", ""), np.ones((64, 64), np.float32), torch.Generator())

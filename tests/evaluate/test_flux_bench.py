@@ -41,9 +41,9 @@ def test_the_grid_of_table_3(run: Run, tmp_path: Path, capsys: pytest.CaptureFix
     pictures = {name: (f["whole_db"], f["outside_db"], f["gain_db"]) for name, f in figures.items()}
     assert len(set(pictures.values())) == len(pictures)
     # M = 0 holds every latent after the first step; inside the place they are let go.
-    everywhere, outside = (figures[f"latent {where}"]["whole_db"] for where in ("everywhere", "outside the place"))
-    assert figures["no fusion"]["whole_db"] < outside < everywhere
-    assert figures["no fusion"]["evaluations"] == figures["s2d-ec everywhere"]["evaluations"] == 6
+    everywhere, located = (figures[f"latent, {where}"]["whole_db"] for where in ("everywhere", "located"))
+    assert figures["no fusion"]["whole_db"] < located < everywhere
+    assert figures["no fusion"]["evaluations"] == figures["s2d-ec, everywhere"]["evaluations"] == 6
     table = (tmp_path / "grid.md").read_text()
     assert table in capsys.readouterr().out
     assert all(f"| {name} |" in table for name in figures)

@@ -20,6 +20,7 @@ from faceedit.editors.flux_sculptor.token_mask import TokenMask, token_mask
 from faceedit.editors.flux_sculptor.trajectory import FluxTrajectory, fill, invert_portrait, trajectory_settings
 from faceedit.errors import NothingToEditError, UsageError
 from faceedit.models.flux import Flux, FluxText, unpack
+from faceedit.models.stable_diffusion import to_model_range
 from faceedit.request import EditText
 from faceedit.samplers.flow import Arrival, Evaluation
 from faceedit.samplers.flow_schedule import flow_schedule
@@ -40,6 +41,7 @@ class FluxSculptorEditor:
     """
 
     def __init__(self, recipe: Any, components: Any) -> None:
+        self.components = components
         self.size: int = recipe.size
         self.sampling = recipe.sampling
         self.options = recipe.flux_sculptor
@@ -52,6 +54,11 @@ class FluxSculptorEditor:
         """Lead the crop into its noise; the trajectory serves any number of edits."""
         guidance = self.options.inversion_guidance
         return invert_portrait(self.backbone, pixels, source, self.plan, guidance, self._new_bank())
+
+    def encode(self, pixels: Float3, source: str) -> Trajectory:
+        """As in `Encodes`."""
+        batch = to_model_range(pixels).to(self.flux.device)
+        return Trajectory(batch, finite(self.flux.encode_image(batch), "the encoded picture"), source)
 
     def trajectory_settings(self) -> Mapping[str, Any]:
         """As in `KeepsTrajectories`."""
