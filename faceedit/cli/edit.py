@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from faceedit.cli import options as o
 from faceedit.cli.asking import build_request
 from faceedit.cli.console import Console, Progress, columns
 from faceedit.cli.files import STDIO, check_folder, check_outputs, check_stdout, output_path
+from faceedit.cli.machine import size_text
 from faceedit.cli.output import Targets, write_result
 from faceedit.cli.verb import command
 from faceedit.errors import UsageError
@@ -184,10 +185,18 @@ def shown_steps(report: Progress, seen: dict[int, dict[str, Float2]] | None = No
 
 def show_plan(console: Console, plan: Plan, writes: Sequence[Path]) -> None:
     """Prints what would be done and which files would be written."""
-    rows = [(name.replace("_", " "), value) for name, value in asdict(plan).items()]
+    values = asdict(plan)
+    parts, cost = values.pop("part_bytes"), values.pop("cost") or {}
+    rows = [*_told(values), *_told({f"{part}_bytes": size for part, size in parts.items()}), *_told(cost)]
     rows += [("writes", path) for path in writes]
     document = {**asdict(plan), "writes": [str(path) for path in writes]}
     console.emit("faceedit.plan/1", document, columns(rows))
+
+
+def _told(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Rows of a plan; bytes in words."""
+    sizes = {name: size_text(value) for name, value in values.items() if "bytes" in name and isinstance(value, int)}
+    return [(name.replace("_", " "), sizes.get(name, value)) for name, value in values.items()]
 
 
 def document(

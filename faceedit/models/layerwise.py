@@ -46,11 +46,17 @@ def rest_in(module: nn.Module, storage: str, compute: torch.dtype) -> None:
     apply_layerwise_casting(module, STORAGE[storage], compute, skip_modules_pattern=_left_alone(module))
 
 
-def bytes_at_rest(module: nn.Module, storage: str = "") -> int:
-    """Bytes of a module's parameters, shared ones once; with `storage` as they would be after `rest_in`."""
+def bytes_at_rest(module: nn.Module, storage: str = "", dtype: torch.dtype | None = None) -> int:
+    """Bytes of a module's parameters, shared ones once.
+
+    Args:
+        module: may be on the meta device.
+        storage: what they would be after `rest_in`; empty for as they are.
+        dtype: precision that the others are taken for; `None` for the one that they have.
+    """
     from diffusers.hooks._common import _GO_LC_SUPPORTED_PYTORCH_LAYERS
 
-    sizes = {id(parameter): parameter.nbytes for parameter in module.parameters()}
+    sizes = {id(p): p.numel() * (dtype or p.dtype).itemsize for p in module.parameters()}
     if not storage:
         return sum(sizes.values())
     patterns = _left_alone(module)

@@ -48,14 +48,14 @@ def load_components(
         UsageError: an attention backend or quantisation that this machine does not offer.
     """
     if weights.kind == "random":
-        tiny = _random(weights)
+        tiny = random_parts(weights)
         built = {part: getattr(tiny, part) for part in PARTS if (parts is None or part in parts) and part not in skip}
         for part, dtype in ((part, plan.dtype_of(part)) for part in MODELS):
             if built.get(part) is not None and built[part].dtype != dtype:
                 built[part] = built[part].to(dtype)
     else:
         folder = weights_folder(weights)
-        classes = _classes(folder, weights.folders)
+        classes = classes_of(folder, weights.folders)
         _choose_statistics(classes, weights.folders)
         wanted = [part for part in PARTS if part in (classes if parts is None else parts) and part not in skip]
         built = {part: _part(part, folder, classes, weights, plan) for part in wanted}
@@ -64,7 +64,8 @@ def load_components(
     return place(components, plan)
 
 
-def _random(weights: Weights) -> Components:
+def random_parts(weights: Weights) -> Components:
+    """Tiny parts with random weights, of the family that the section names, on the CPU in fp32."""
     if weights.family == "flux":
         from faceedit.models.random_flux import random_flux_components
 
@@ -74,8 +75,12 @@ def _random(weights: Weights) -> Components:
     return random_components(weights.seed)
 
 
-def _classes(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, str]]:
-    """part -> (its folder, class name), from model_index.json and the recipe's replacements."""
+def classes_of(folder: Path, folders: Mapping[str, str]) -> dict[str, tuple[Path, str]]:
+    """part -> (its folder, class name), from model_index.json and the recipe's replacements.
+
+    Raises:
+        WeightsError: no part of that name, or a folder without its configuration.
+    """
     index = read_config(folder / "model_index.json")
     found: dict[str, tuple[Path, str]] = {}
     for name, entry in index.items():

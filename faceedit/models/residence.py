@@ -15,7 +15,7 @@ from faceedit.models.plan import PRESETS, DevicePlan, memory_preset
 
 # The order in which an edit runs its models. Each group sends the one before it off the device, so that the largest
 # text encoder is gone when the denoiser comes. UNet and reference net run in turn at every step and stay together.
-_RUNNING_ORDER = (
+RUNNING_ORDER = (
     ("vision",),
     ("text_encoder",),
     ("text_encoder_2",),
@@ -37,7 +37,9 @@ def place(components: Components, plan: DevicePlan) -> Components:
         for part in ("unet", "transformer"):
             if part in modules:
                 _set_attention(modules[part], plan.attention)
-    preset = PRESETS[_preset(plan, modules)]
+    sizes = {part: bytes_at_rest(module) for part, module in modules.items()}
+    in_8_bits = {part: bytes_at_rest(module, _IN_8_BITS.get(part, "")) for part, module in modules.items()}
+    preset = PRESETS[preset_for(plan, sizes, in_8_bits)]
     quantized = plan.quantization or {}
     layerwise = {**preset.layerwise, **plan.layerwise}
     # A preset forms what is there; what the recipe itself names must be there.
@@ -71,30 +73,31 @@ def _one_at_a_time(modules: dict[str, Any], plan: DevicePlan, quantized: Collect
     from accelerate.hooks import UserCpuOffloadHook
 
     hook = None
-    for group in _RUNNING_ORDER:
+    for group in RUNNING_ORDER:
         here = [modules[part] for part in group if part in modules and part not in quantized]
         hooks = [cpu_offload_with_hook(module, plan.device, prev_module_hook=hook)[1] for module in here]
         if hooks:
             hook = hooks[0] if len(hooks) == 1 else UserCpuOffloadHook(nn.ModuleList(here), hooks[0].hook)
 
 
-def _preset(plan: DevicePlan, modules: dict[str, nn.Module]) -> str:
-    """Name of the preset that says where the modules wait."""
+def preset_for(plan: DevicePlan, sizes: Mapping[str, int], in_8_bits: Mapping[str, int]) -> str:
+    """Name of the preset that says where the models wait.
+
+    Args:
+        plan: the device, and "auto" or what was asked for.
+        sizes: part -> bytes of each model.
+        in_8_bits: the same if the transformer rested in 8 bits, which is tried before one layer at a time.
+    """
     if plan.device.type != "cuda":
         # Apple's devices share the machine's memory: moving modules out of it frees nothing.
         return "full"
-    if plan.memory != "auto":
-        return plan.memory
     free, _ = torch.cuda.mem_get_info(plan.device)
-    taken = _by_what_is_free(plan, modules, {}, free)
-    if plan.memory == "auto" and taken == "lowest" and _by_what_is_free(plan, modules, _IN_8_BITS, free) == "low":
-        return "24gb"
-    return taken
+    taken, smaller = (_by_what_is_free(plan, found, free) for found in (sizes, in_8_bits))
+    return "24gb" if plan.memory == "auto" and (taken, smaller) == ("lowest", "low") else taken
 
 
-def _by_what_is_free(plan: DevicePlan, modules: dict[str, nn.Module], forms: Mapping[str, str], free: int) -> str:
-    sizes = {part: bytes_at_rest(module, forms.get(part, "")) for part, module in modules.items()}
-    largest = max(sum(sizes.get(part, 0) for part in group) for group in _RUNNING_ORDER)
+def _by_what_is_free(plan: DevicePlan, sizes: Mapping[str, int], free: int) -> str:
+    largest = max(sum(sizes.get(part, 0) for part in group) for group in RUNNING_ORDER)
     return memory_preset(plan.memory, sum(sizes.values()), largest, free)
 
 

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from faceedit.editors.flux_sculptor.cost import work
 from faceedit.editors.flux_sculptor.memory import (
     DUAL,
     STORE_DEVICE,
@@ -20,13 +21,20 @@ from faceedit.editors.flux_sculptor.memory import (
     bank_bytes,
     choose_bank,
     decoder_bytes,
-    evaluations,
     latent_bytes,
-    value_keys,
 )
+from faceedit.editors.flux_sculptor.options import FluxSculptorOptions
+from faceedit.editors.flux_sculptor.plan import SculptPlan, plan_edit
 from faceedit.errors import UsageError
 
 GIB = 1024**3
+
+
+def plan(solver: str, steps: int, structure: int, fusion: str = "s2d-ec") -> SculptPlan:
+    options = FluxSculptorOptions(solver=solver, structure_steps=structure, fusion=fusion)
+    return plan_edit(options, torch.linspace(0, 1, steps + 1), 1.0)
+
+
 WIDTH, TEXT = 3072, 512
 LARGE, SMALL = 4096, 1024
 
@@ -42,15 +50,15 @@ LARGE, SMALL = 4096, 1024
 )
 def test_the_bank_has_the_bytes_of_the_published_reading(solver: str, tokens: int, sizes: tuple[float, ...]) -> None:
     """Breaks when a step, a kind of evaluation or a block is counted twice or left out (30 steps, T = 3, bf16)."""
-    keys = value_keys(solver, 30, 3)
+    keys = len(plan(solver, 30, 3).keys)
     found = [bank_bytes(keys, blocks, tokens, WIDTH) / GIB for blocks in (10, 18, 38, 57)]
     assert found == [pytest.approx(size, abs=0.006) for size in sizes]
 
 
 def test_the_default_bank_to_the_byte() -> None:
     """Breaks when the formula is only about right: m = 18, N = 30, T = 3 at 1024 x 1024 in bf16."""
-    assert bank_bytes(value_keys("rf-solver", 30, 3), 18, LARGE, WIDTH) == 24_461_180_928
-    assert bank_bytes(value_keys("fireflow", 8, 1), 18, LARGE, WIDTH) / GIB == pytest.approx(2.95, abs=0.006)
+    assert bank_bytes(len(plan("rf-solver", 30, 3).keys), 18, LARGE, WIDTH) == 24_461_180_928
+    assert bank_bytes(len(plan("fireflow", 8, 1).keys), 18, LARGE, WIDTH) / GIB == pytest.approx(2.95, abs=0.006)
     assert latent_bytes(54, LARGE, 64) == 54 * 2**20
 
 
@@ -72,7 +80,7 @@ def test_work_per_solver(
     solver: str, steps: int, structure: int, fusion: str, dual: bool, calls: int, rows: int
 ) -> None:
     """Breaks when the plan promises another number of evaluations than the solvers make."""
-    found = evaluations(solver, steps, structure, fusion, dual)
+    found = work(plan(solver, steps, structure, fusion), dual)
     assert (found.calls, found.rows) == (calls, rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_what_rests_in_8_bits(plain: Components) -> None:
 def test_offloading_goes_with_it(monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
     """Breaks when the hooks that move a model undo those that cast it, or the other way round."""
     expected = velocity(load_components(FLUX, layerwise(transformer="fp8")))
-    monkeypatch.setattr(residence, "_preset", lambda *_: preset)
+    monkeypatch.setattr(residence, "preset_for", lambda *_: preset)
     offloaded = load_components(FLUX, layerwise(transformer="fp8"))
     assert rests_in_8_bits(offloaded.transformer)
     for _ in range(2):
@@ -158,10 +159,9 @@ def test_auto_takes_8_bits_before_one_layer_at_a_time(monkeypatch: pytest.Monkey
 
     The sizes are FLUX.1-dev's in GiB: transformer 22.2 (14 with 8 bits), T5 8.9.
     """
-    sizes = {"transformer": 22.2, "text_encoder_2": 8.9}
+    sizes = {"transformer": round(22.2 * 2**30), "text_encoder_2": round(8.9 * 2**30)}
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * 2**30, 80 * 2**30))
-    monkeypatch.setattr(
-        residence, "bytes_at_rest", lambda part, storage: round((14.1 if storage else sizes[part]) * 2**30)
-    )
     plan = DevicePlan(torch.device("cuda"), torch.bfloat16, memory="auto")
-    assert residence._preset(plan, {part: part for part in sizes}) == taken  # type: ignore[misc]
+    assert residence.preset_for(plan, sizes, sizes | {"transformer": round(14.1 * 2**30)}) == taken
+    asked = replace(plan, memory="lowest")
+    assert residence.preset_for(asked, sizes, sizes) == "lowest", "what was asked for is kept"

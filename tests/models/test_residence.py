@@ -41,7 +41,7 @@ def test_offloaded_models_compute_the_same(
 ) -> None:
     """Breaks when a hook is set on a model that does not call it (the VAE's encode and decode), or changes results."""
     expected = walk(load_components(local(saved), cpu))
-    monkeypatch.setattr(residence, "_preset", lambda *_: preset)
+    monkeypatch.setattr(residence, "preset_for", lambda *_: preset)
     offloaded = load_components(local(saved), cpu)
     for module in (offloaded.vae, offloaded.unet, offloaded.text_encoder, offloaded.reference_net):
         assert any(hasattr(part, "_hf_hook") or hasattr(part, "_diffusers_hook") for part in module.modules())
@@ -52,7 +52,7 @@ def test_one_model_at_a_time(
     saved: Path, cpu: DevicePlan, local: Callable[[Path], Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Breaks when a model does not send off the one that runs before it: both would be on the device."""
-    monkeypatch.setattr(residence, "_preset", lambda *_: "low")
+    monkeypatch.setattr(residence, "preset_for", lambda *_: "low")
     loaded = load_components(local(saved), cpu)
     previous = {part: getattr(loaded, part)._hf_hook.prev_module_hook for part in ("text_encoder", "unet", "vae")}
     together = [loaded.unet, loaded.reference_net]
@@ -65,7 +65,7 @@ def test_a_backbone_without_a_reference_net_is_sent_off_alone(
     saved: Path, cpu: DevicePlan, local: Callable[[Path], Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Breaks when the pair of UNet and reference net is taken for granted."""
-    monkeypatch.setattr(residence, "_preset", lambda *_: "low")
+    monkeypatch.setattr(residence, "preset_for", lambda *_: "low")
     loaded = load_components(local(saved), cpu, skip=CONDITION_PARTS)
     assert (loaded.reference_net, loaded.adapter) == (None, None)
     assert loaded.vae._hf_hook.prev_module_hook.model is loaded.unet

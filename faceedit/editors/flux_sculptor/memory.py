@@ -1,4 +1,4 @@
-"""What Flux-Sculptor costs, known before it runs: evaluations of the transformer, bytes of the value bank, the peak.
+"""What Flux-Sculptor needs of the memory, known before it runs: the value bank, latents and activations.
 
 The bank holds the source's image values V of the last m blocks at every evaluation that value fusion takes them from
 (eqs 14 to 16). Where neither the device nor the machine holds it, source and target run as two rows of one batch and no
@@ -6,8 +6,6 @@ bank is needed ("dual").
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from faceedit.errors import UsageError
 
@@ -19,43 +17,7 @@ DEVICE_RESERVE, HOST_RESERVE = 1 << 30, 2 << 30
 # embedding in fp32; counted on the full-size network (tests/editors/test_flux_memory.py).
 _LIVE_STATES = 17.7
 # Feature maps [S, S, 128] in fp32 at the dearest point of the decoder's last stage, counted in the same way.
-_LIVE_MAPS, _MAP_CHANNELS = 6.01, 128
-
-
-@dataclass(frozen=True)
-class Evaluations:
-    """How often the transformer runs: `calls` in all (NFE), and `rows`, since a call with both branches has two."""
-
-    calls: int
-    rows: int
-
-
-def value_keys(solver: str, steps: int, structure_steps: int, fusion: str = "s2d-ec") -> int:
-    """Evaluations whose values are kept: those of steps N-T to 1, both of a step with the midpoint method.
-
-    FireFlow has only midpoints to give, Euler only nodes.
-    """
-    if fusion not in VALUE_FUSIONS:
-        return 0
-    return (steps - structure_steps) * (2 if solver == "rf-solver" else 1)
-
-
-def evaluations(
-    solver: str, steps: int, structure_steps: int, fusion: str = "s2d-ec", dual: bool = False
-) -> Evaluations:
-    """Work of an inversion and one edit.
-
-    Args:
-        solver: "rf-solver" (4N calls), "fireflow" (N+1 and N+1+T: a fused latent makes the velocity at hand stale) or
-            "euler" (2N).
-        steps: N.
-        structure_steps: T, as it is used (not 0).
-        fusion: "s2d-ec", "latent", "value" or "none".
-        dual: source and target in one batch wherever values are fused.
-    """
-    stale = min(structure_steps, steps - 1) if fusion in LATENT_FUSIONS else 0
-    calls = {"rf-solver": 4 * steps, "euler": 2 * steps, "fireflow": 2 * (steps + 1) + stale}[solver]
-    return Evaluations(calls, calls + (value_keys(solver, steps, structure_steps, fusion) if dual else 0))
+_LIVE_MAPS = 6.01
 
 
 def bank_bytes(keys: int, blocks: int, tokens: int, width: int, itemsize: int = 2) -> int:
@@ -64,7 +26,7 @@ def bank_bytes(keys: int, blocks: int, tokens: int, width: int, itemsize: int = 
 
 
 def latent_bytes(keys: int, tokens: int, channels: int) -> int:
-    """Bytes of the source latents [L, channels] in fp32 that "dual" keeps in the bank's place."""
+    """Bytes of the source latents [L, channels] in fp32 that an inversion keeps; with them "dual" needs no bank."""
     return keys * tokens * channels * 4
 
 
@@ -73,9 +35,12 @@ def activation_bytes(tokens: int, text_tokens: int, width: int, itemsize: int = 
     return round(_LIVE_STATES * rows * (tokens + text_tokens) * width * itemsize)
 
 
-def decoder_bytes(size: int) -> int:
-    """What the autoencoder needs beside its weights to decode a picture of `size` x `size` pixels in fp32."""
-    return round(_LIVE_MAPS * size * size * _MAP_CHANNELS * 4)
+def decoder_bytes(size: int, channels: int = 128) -> int:
+    """What the autoencoder needs beside its weights to decode a picture of `size` x `size` pixels in fp32.
+
+    `channels` are those of its last stage.
+    """
+    return round(_LIVE_MAPS * size * size * channels * 4)
 
 
 def choose_bank(asked: str, needed: int, free_device: int, free_host: int) -> str:
