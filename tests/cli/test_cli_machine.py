@@ -90,6 +90,15 @@ def test_bench_measures_an_edit() -> None:
     assert report.edit_ratio == pytest.approx(report.edit_seconds / report.floor_seconds)
 
 
+def test_bench_counts_a_transformers_evaluations() -> None:
+    """Breaks when bench knows UNets only: RF-Solver takes 4N calls of the transformer, two rows or one in each."""
+    for bank in ("store", "dual"):
+        settings = {"sampling.steps": "2", "flux_sculptor.bank": bank}
+        report = child({"options": {"recipe": "smoke/flux-sculptor", "settings": settings}, "repeats": 1})
+        assert report["calls"]["FluxTransformer2DModel"] == 8
+        assert report["calls"]["T5EncoderModel"] == 2
+
+
 def test_bench_keeps_the_exit_code_of_the_edit(call: Call) -> None:
     """Through the fresh process and back."""
     outcome = call("bench", "-r", "nosuch", "--json")
