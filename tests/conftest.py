@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +61,24 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, guarded(name))
     monkeypatch.setattr(socket, "getaddrinfo", refused)
+
+
+@pytest.fixture(scope="session")
+def parser_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SegFormer of the 19 parts with random weights, in the layout that the face parser is published in."""
+    import torch
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+
+    from faceedit.lamask.parts import PARTS
+
+    folder = tmp_path_factory.mktemp("parser")
+    names = dict(enumerate(reversed(PARTS)))
+    config = SegformerConfig(
+        num_encoder_blocks=2, depths=[1, 1], sr_ratios=[4, 2], hidden_sizes=[16, 32], patch_sizes=[7, 3],
+        strides=[4, 2], num_attention_heads=[1, 2], mlp_ratios=[2, 2], decoder_hidden_size=16,
+        id2label=names, label2id={name: i for i, name in names.items()},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    SegformerForSemanticSegmentation(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 64, "width": 64}}))
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,23 +84,24 @@ def write_photographs(
     description = describe(size, grid or size // 8, f"photographs, {parser_name}", regions)
     begin(out, description)
     (out / SAMPLES).unlink(missing_ok=True)
-    report, samples = PhotoReport(), dict[str, Sample]()
+    report, samples, bad = PhotoReport(), dict[str, Sample](), dict[str, str]()
     for number, path in enumerate(pictures, 1):
         known = path.relative_to(source).as_posix()
         try:
             data = path.read_bytes()
             name = hashlib.sha256(data).hexdigest()[:16]
-            if name not in samples:
+            if name not in samples and name not in bad:
                 before = written(out, name)
                 samples[name] = before or _make(out, name, known, data, parser, description, report)
                 report.kept += before is not None
                 report.done += before is None
-        except BadCaseError as bad:
-            report.left_out[str(bad)] = report.left_out.get(str(bad), 0) + 1
+        except BadCaseError as error:
+            bad[name] = str(error)
         except (ImageError, OSError) as error:
             report.failed[known] = str(error)
         if progress is not None:
             progress(number, len(pictures))
+    report.left_out = dict(Counter(bad.values()))
     if not samples:
         reasons = ", ".join(f"{count} with {reason}" for reason, count in report.left_out.items())
         raise NothingToEditError(

@@ -11,11 +11,11 @@ from faceedit.compare import overlay, sheet
 from faceedit.request import Bytes3
 from faceedit.text2mask.form import Text2Mask
 
-_COLUMNS, _HEIGHT = 9, 176
+_HEIGHT = 176
 
 
 def region_sheet(data: Text2Mask, indices: Sequence[int]) -> Bytes3:
-    """Every mask of some pictures, each labelled with its region, "-" before those that are not good.
+    """Every mask of some pictures, two rows for each, labelled with its region, "-" before those that are not good.
 
     Returns:
         uint8 [h, w, 3].
@@ -31,4 +31,4 @@ def region_sheet(data: Text2Mask, indices: Sequence[int]) -> Bytes3:
             large = cv2.resize(mask, (data.size, data.size), interpolation=cv2.INTER_LINEAR)
             tiles.append(overlay(picture, (large / 255).astype(np.float32)))
             labels.append(region if good else f"- {region}")
-    return sheet(tiles, labels, _HEIGHT, _COLUMNS)
+    return sheet(tiles, labels, _HEIGHT, -(-len(data.regions) // 2))

@@ -49,6 +49,8 @@ SURFACE: dict[str, set[str]] = {
     "data portraits": {"--output", "--count", "--seed", "--size", "--force"},
     "data lamask-caption": {"--output", "--portraits", "--seed", "--size", "--whole", "--parser", "--describer"}
     | {"--device", "--force"},
+    "data text2mask": {"--output", "--portraits", "--seed", "--held-out", "--processes", "--parser", "--device"}
+    | {"--size", "--grid", "--regions", "--sheet", "--force"},
     "train": {"--output", "--resume", "--set"},
     "eval portraits": CHOICE
     | MACHINE

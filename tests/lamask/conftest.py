@@ -1,34 +1,15 @@
-"""Tiny models of the published classes, with random weights, in the layout that they are published in."""
+"""A tiny Qwen2.5-VL with random weights, in the layout that it is published in; the parser is shared by more tests."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from faceedit.lamask.parts import PARTS
 from faceedit.models.random import byte_tokenizer
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-
-
-@pytest.fixture(scope="session")
-def parser_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
-
-    folder = tmp_path_factory.mktemp("parser")
-    names = dict(enumerate(reversed(PARTS)))
-    config = SegformerConfig(
-        num_encoder_blocks=2, depths=[1, 1], sr_ratios=[4, 2], hidden_sizes=[16, 32], patch_sizes=[7, 3],
-        strides=[4, 2], num_attention_heads=[1, 2], mlp_ratios=[2, 2], decoder_hidden_size=16,
-        id2label=names, label2id={name: i for i, name in names.items()},
-    )  # fmt: skip
-    torch.manual_seed(0)
-    SegformerForSemanticSegmentation(config).save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 64, "width": 64}}))
-    return folder
 
 
 @pytest.fixture(scope="session")
