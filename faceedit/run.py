@@ -124,12 +124,14 @@ def load_editor(recipe: Recipe) -> Editor:
 
     Raises:
         WeightsError: weights are missing or damaged, the safety checker's among them.
+        UsageError: the editor cannot work at the recipe's size.
     """
-    from faceedit.editors.base import build_editor, unused_parts
+    from faceedit.editors.base import build_editor, require_size, unused_parts
     from faceedit.models.loader import load_components
     from faceedit.models.plan import device_plan
 
     safety.require_checker(recipe)
+    require_size(recipe)
     components = load_components(recipe.weights, device_plan(recipe.device), skip=unused_parts(recipe))
     return build_editor(recipe, components)
 

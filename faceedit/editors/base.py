@@ -104,6 +104,14 @@ class Encodes(Protocol):
         """The crop as its autoencoder knows it, and nothing inverted; arguments and latents as of `invert`."""
 
 
+def require_size(recipe: Any) -> None:
+    """Raises UsageError where the recipe's editor cannot work at its size, before anything is loaded."""
+    if recipe.editor == "flux-sculptor":
+        from faceedit.models.flux import require_size as require_tokens
+
+        require_tokens(recipe.weights, recipe.size)
+
+
 def unused_parts(recipe: Any) -> tuple[str, ...]:
     """Parts of the weights that the recipe's editor never looks at and that need not be loaded for it."""
     if recipe.editor == "flux-sculptor":

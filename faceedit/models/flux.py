@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceedit.errors import NumericError, UsageError
+from faceedit.models.jsonfile import read_config
+from faceedit.models.loader import classes_of
+from faceedit.models.places import weights_folder
+from faceedit.recipe_schema import Weights
 
 # FLUX.1-dev is trained with up to so many tokens of T5.
 TEXT_TOKENS = 512
@@ -51,19 +55,10 @@ class Flux:
         config = self.vae.config
         self.scaling_factor = float(config.scaling_factor)
         self.shift_factor = float(config.shift_factor or 0.0)
-        self.vae_factor = 2 ** (len(config.block_out_channels) - 1)
 
     def grid(self, side: int) -> tuple[int, int]:
-        """Rows and columns of image tokens for a square picture.
-
-        Raises:
-            UsageError: `side` pixels are no whole number of tokens.
-        """
-        pixels = 2 * self.vae_factor
-        if side < pixels or side % pixels:
-            near = max(1, round(side / pixels)) * pixels
-            raise UsageError(f"size must be a multiple of {pixels} pixels, not {side}", f"set size={near}")
-        return side // pixels, side // pixels
+        """As `token_grid`, with this backbone's autoencoder."""
+        return token_grid(side, self.vae.config)
 
     @torch.no_grad()
     def encode_text(self, sentences: Sequence[str]) -> FluxText:
@@ -148,6 +143,35 @@ class Flux:
             return_dict=False,
         )[0]
         return v.float()
+
+
+def token_grid(side: int, autoencoder: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of image tokens for a square picture; each is 2 x 2 cells of the latents.
+
+    Args:
+        side: S, in pixels.
+        autoencoder: its configuration.
+
+    Raises:
+        UsageError: S is no whole number of tokens.
+    """
+    pixels: int = 2 ** len(autoencoder["block_out_channels"])
+    if side < pixels or side % pixels:
+        near = max(1, round(side / pixels)) * pixels
+        raise UsageError(f"size must be a multiple of {pixels} pixels, not {side}", f"set size={near}")
+    return side // pixels, side // pixels
+
+
+def require_size(weights: Weights, side: int) -> None:
+    """Hold S against the autoencoder's configuration before anything is loaded.
+
+    Raises:
+        UsageError: as `token_grid`.
+        WeightsError: the weights are not there.
+    """
+    if weights.kind != "random":
+        folder = classes_of(weights_folder(weights, hashes=False), weights.folders)["vae"][0]
+        token_grid(side, read_config(folder / "config.json"))
 
 
 def pack(latents: Tensor) -> Tensor:

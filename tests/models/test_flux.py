@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from diffusers import FluxPipeline
 from diffusers.models import FluxTransformer2DModel
 from transformers import CLIPTextModelWithProjection
 
-from faceedit.errors import NumericError, UsageError
+from faceedit.errors import NumericError, UsageError, WeightsError
 from faceedit.models import residence
 from faceedit.models.components import Components
 from faceedit.models.flux import Flux, FluxText, image_ids, pack, unpack
@@ -21,6 +22,7 @@ from faceedit.models.random_flux import random_flux_components
 from faceedit.models.save import save_components
 from faceedit.recipe import load_recipe
 from faceedit.recipe_schema import Weights
+from faceedit.run import load_editor
 from faceedit.samplers.flow import SOLVERS, Evaluation, euler
 from faceedit.samplers.flow_schedule import flow_schedule
 
@@ -178,6 +180,18 @@ def test_sizes_off_the_grid_are_refused(flux: Flux, side: int) -> None:
     with pytest.raises(UsageError, match=f"a multiple of 8 pixels, not {side}") as caught:
         flux.grid(side)
     assert flux.grid(int(caught.value.hint.partition("size=")[2]))
+
+
+def test_a_size_is_refused_before_anything_is_loaded(folder: Path, tmp_path: Path) -> None:
+    """Breaks when gigabytes are read first, here files that are none."""
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    for path in damaged.rglob("*.safetensors"):
+        path.write_bytes(b"no tensors")
+    settings = {"weights.kind": "local", "weights.path": str(damaged), "size": "60"}
+    with pytest.raises(UsageError, match="a multiple of 8 pixels, not 60"):
+        load_editor(load_recipe("smoke/flux-sculptor", settings))
+    with pytest.raises(WeightsError, match="safetensors"):
+        load_editor(load_recipe("smoke/flux-sculptor", {**settings, "size": "64"}))
 
 
 @pytest.mark.parametrize("preset", ["low", "lowest"])

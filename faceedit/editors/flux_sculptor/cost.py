@@ -18,6 +18,7 @@ from faceedit.editors.flux_sculptor.memory import (
 )
 from faceedit.editors.flux_sculptor.plan import SculptPlan, plan_edit
 from faceedit.errors import UsageError
+from faceedit.models.flux import token_grid
 from faceedit.samplers.flow import evaluations
 
 
@@ -100,11 +101,8 @@ def cost_of(recipe: Any, transformer: Any, vae: Any, itemsize: int, room: Room) 
             steps, more value blocks than blocks, a bank that was asked for and does not fit.
     """
     options = recipe.flux_sculptor
-    factor = 2 ** len(vae.config.block_out_channels)
-    if recipe.size % factor:
-        near = max(1, round(recipe.size / factor)) * factor
-        raise UsageError(f"size must be a multiple of {factor} pixels, not {recipe.size}", f"set size={near}")
-    tokens, width = (recipe.size // factor) ** 2, transformer.inner_dim
+    rows, columns = token_grid(recipe.size, vae.config)
+    tokens, width = rows * columns, transformer.inner_dim
     blocks = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
     if options.value_blocks > blocks:
         raise UsageError(
