@@ -1,0 +1,180 @@
+"""PASL against the region templates on held-out portraits: mean IoU by region and by wording, and what it costs.
+
+Both are cut at 0.5 and compared at the portraits' own size. "seen" sentences are those of training, "unseen" ones were
+kept out of it. The template is given the right region's name, so it has no wordings; "known" puts it onto the
+renderer's own landmarks, "found" onto the face that the walk of an edit finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from faceedit.compare import sheet
+from faceedit.evaluate import locating as lo
+from faceedit.locate.pasl import PaslLocator, open_pasl
+from faceedit.models.pasl import Pasl, PaslConfig
+from faceedit.portraits.render import Rendered, render
+from faceedit.portraits.split import held_out_seed
+from faceedit.regions import REGIONS, TEXT2MASK_REGIONS
+from faceedit.request import Float2
+from faceedit.text2mask.prompts import PHRASES, UNSEEN
+from faceedit.train.place_wordings import attribute_wordings
+
+PAPER = tuple((region,) for region in TEXT2MASK_REGIONS)
+ALL = tuple((region,) for region in REGIONS)
+
+
+def main() -> None:
+    """Print the tables; `--picture` draws heat maps besides."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="bundled:pasl-mini-1", help="bundled:SET or an exported folder")
+    parser.add_argument("--count", type=int, default=100, help="held-out portraits")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--picture", type=Path, help="write heat maps of prompts here")
+    parser.add_argument("--latency", action="store_true", help="only time it, at its own and at the published size")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    locator = open_pasl(asked.weights)
+    if asked.latency:
+        latency(locator)
+        return
+    if asked.picture is not None:
+        draw(locator, asked.picture, asked.size)
+        return
+    groups = wordings()
+    answers: dict[str, list[lo.Answered]] = {name: [] for name in (*groups, "known", "found")}
+    edits: dict[str, list[lo.Answered]] = {"known": [], "found": []}
+    lost = 0
+    for number in range(asked.count):
+        portrait = render(held_out_seed(number), asked.size)
+        for name, said in groups.items():
+            answers[name] += lo.score_pasl(locator, portrait, said)
+        places = tuple(dict.fromkeys(r for name in ("edits", "edits, held out") for _, r in groups[name]))
+        found = lo.found_face(portrait)
+        lost += found is None
+        for name, face in (("known", lo.known_face(portrait)), ("found", found)):
+            if face is not None:
+                answers[name] += lo.score_template(portrait, ALL, face)
+                edits[name] += lo.score_template(portrait, places, face)
+    print(
+        f"{asked.weights}, {asked.count} held-out portraits of {asked.size} px, IoU cut at 0.5; no face found on {lost}"
+    )
+    print_regions(answers)
+    print_edits(answers, edits)
+
+
+def wordings() -> dict[str, tuple[lo.Said, ...]]:
+    """What is asked, each as the locator asks it: "a person with ..."."""
+    tables = {"seen": PHRASES, "unseen": UNSEEN}
+    groups: dict[str, tuple[lo.Said, ...]] = {
+        name: tuple((f"a person with {text}", (r,)) for r in REGIONS for text in table[r])
+        for name, table in tables.items()
+    }
+    for name, held_out in (("edits", False), ("edits, held out", True)):
+        said = [wording for wording in attribute_wordings(held_out) if wording.text.startswith("a person")]
+        groups[name] = tuple((wording.text, wording.regions) for wording in said)
+    return groups
+
+
+def print_regions(answers: dict[str, list[lo.Answered]]) -> None:
+    """One row for each region."""
+    columns = ("seen", "unseen", "known", "found")
+    means = {name: lo.mean_by_region(answers[name]) for name in columns}
+    print("| region | PASL, seen | PASL, unseen | template, known | template, found |")
+    print("|---|---|---|---|---|")
+    for regions in ALL:
+        print(f"| {regions[0]} | " + " | ".join(f"{means[name][regions]:.3f}" for name in columns) + " |")
+    for title, rows in (("mean of the paper's 18", PAPER), ("mean of all 22", ALL)):
+        print(f"| {title} | " + " | ".join(f"{lo.grand_mean(means[name], rows):.3f}" for name in columns) + " |")
+
+
+def print_edits(answers: dict[str, list[lo.Answered]], edits: dict[str, list[lo.Answered]]) -> None:
+    """The places of edits: unions of regions, weighed as often as the vocabulary asks for them."""
+    template = {name: lo.mean_by_region(found) for name, found in edits.items()}
+    print("| edits of the mini vocabulary | PASL | template, known | template, found |")
+    print("|---|---|---|---|")
+    for name in ("edits", "edits, held out"):
+        own = [answer for answer in answers[name] if not np.isnan(answer.iou)]
+        others = [np.mean([template[face][a.regions] for a in own]) for face in ("known", "found")]
+        title = "wordings of training" if name == "edits" else "held-out wordings"
+        print(f"| {title} | {np.mean([a.iou for a in own]):.3f} | " + " | ".join(f"{v:.3f}" for v in others) + " |")
+
+
+def latency(locator: PaslLocator) -> None:
+    """Milliseconds on one core, median of 7."""
+    network = locator.network
+    size = network.config.size
+    rgb, said = np.zeros((size, size, 3), np.uint8), ["a person with rosy cheeks"]
+    print(
+        f"one core, {weights_of(network):,} weights, {size} px: the sentence {timed(lambda: locator.encode(said)):.1f} ms"
+    )
+    for count in (1, 22):
+        print(f"  whole answer to {count}: {timed(lambda n=count: locator.cells(rgb, said * n)):.1f} ms")
+    published = Pasl(PaslConfig()).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    picture, text = torch.zeros(1, 3, 512, 512).contiguous(memory_format=torch.channels_last), torch.zeros(1, 768)
+    print(f"published size, random weights, {weights_of(published):,} weights, 512 px, without its text encoder:")
+    for name, narrow in (("fp32", False), ("bf16", True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            print(f"  {name} {timed(lambda: published(picture, text)):.0f} ms")
+
+
+def weights_of(network: torch.nn.Module) -> int:
+    """How many numbers a network holds."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def timed(work: Callable[[], object], repeats: int = 7) -> float:
+    """Median wall-clock milliseconds; the first call warms up."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds[1:])
+
+
+SHOWN = (
+    ("a person with rosy cheeks", "a person with red lipstick", "a person with a full beard", "a person with glasses"),
+    (
+        "a person with a fedora",
+        "a person with hazel irises",
+        "a person with a chiselled chin",
+        "a person with sapphire studs",
+    ),
+)
+"""The second row are unseen wordings."""
+
+
+def draw(locator: PaslLocator, path: Path, size: int) -> None:
+    """Heat maps of prompts, seen and unseen, over held-out portraits."""
+    import cv2
+
+    tiles, labels = [], []
+    for row, texts in enumerate(SHOWN):
+        for number in range(2):
+            portrait = render(held_out_seed(4 * row + number + 2), size)
+            tiles.append(portrait.image)
+            labels.append("")
+            for text, answer in zip(texts, answers_of(locator, portrait, texts), strict=True):
+                colours = cv2.applyColorMap(np.round(answer * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+                tiles.append(np.round(0.45 * portrait.image + 0.55 * colours).astype(np.uint8))
+                labels.append(text.removeprefix("a person with ") + (" (unseen)" if row else ""))
+    from PIL import Image
+
+    Image.fromarray(sheet(tiles, labels, 200, 5)).save(path, quality=88)
+
+
+def answers_of(locator: PaslLocator, portrait: Rendered, texts: Sequence[str]) -> list[Float2]:
+    """The soft answers, float32 [S, S]."""
+    return locator.answers(lo.portrait_of_render(portrait), list(texts))
+
+
+if __name__ == "__main__":
+    main()
