@@ -63,13 +63,14 @@ def main() -> None:
     flux = Flux(load_components(recipe.weights, device_plan(recipe.device)), recipe.flux_sculptor.text_tokens)
     trip = RoundTrip(flux, recipe.size, recipe.flux_sculptor.inversion_guidance, recipe.sampling.guidance)
     rows = {(solver, steps): Row() for solver in SOLVERS for steps in asked.steps}
-    own = []
+    own, powers = [], []
     for task in make_tasks(asked.count, asked.seed, split="validation"):
         crop = faces.crop_pixels(portrait_of_render(task.before), recipe.size)
         pixels = np.asarray(crop, dtype=np.float32) / np.float32(255)
         z0 = flux.encode_image(to_model_range(pixels))
         autoencoder = flux.decode_image(z0)[0]
         own.append(psnr(autoencoder, pixels))
+        powers.append(float(z0.square().mean()))
         text = flux.encode_text([words_of(task, recipe).source])
         for (solver, steps), row in rows.items():
             trip.measure(z0, autoencoder, text, SOLVERS[solver], steps, row)
@@ -78,7 +79,7 @@ def main() -> None:
         f"portraits of {recipe.size} px, guidance {trip.inversion:g} there and {trip.inversion:g} or {trip.edit:g} "
         f"back, {flux.device}, {torch.get_num_threads()} threads"
     )
-    print(f"the autoencoder's own PSNR: {np.mean(own):.2f} dB; latents have an RMS of {trip.rms:.3f}")
+    print(f"the autoencoder's own PSNR: {np.mean(own):.2f} dB; latents have an RMS of {np.sqrt(np.mean(powers)):.3f}")
     print(table(rows))
     if asked.chart is not None:
         draw(rows, trip.edit, asked.chart)
@@ -97,7 +98,6 @@ class RoundTrip:
         self.flux = flux
         self.size = flux.grid(side)
         self.inversion, self.edit = inversion, edit
-        self.rms = float("nan")
 
     @torch.no_grad()
     def measure(
@@ -118,7 +118,6 @@ class RoundTrip:
             latents = unpack(end, self.size)
             errors.append(float((latents - z0).square().mean().sqrt()))
             decibels.append(psnr(self.flux.decode_image(latents)[0], autoencoder))
-        self.rms = float(z0.square().mean().sqrt())
 
     def _follow(self, solver: Solver, z: Tensor, times: Tensor, text: FluxText, guidance: float) -> Tensor:
         def velocity(z: Tensor, where: Evaluation) -> Tensor:
