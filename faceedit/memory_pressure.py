@@ -49,7 +49,9 @@ def step_down(recipe: Recipe, device: str) -> tuple[Recipe, str] | None:
     if device == "cuda" and preset in _LEANER:
         leaner = _LEANER[preset]
         return replace(recipe, device=replace(recipe.device, memory=leaner)), f"device.memory {preset} -> {leaner}"
-    candidates = recipe.inpaint.candidates
+    sculptor, candidates = recipe.flux_sculptor, recipe.inpaint.candidates
+    if recipe.editor == "flux-sculptor" and sculptor.bank == "auto":
+        return replace(recipe, flux_sculptor=replace(sculptor, bank="dual")), "flux_sculptor.bank auto -> dual"
     if recipe.editor == "inpaint" and candidates > 1:
         return replace(recipe, inpaint=replace(recipe.inpaint, candidates=1)), f"inpaint.candidates {candidates} -> 1"
     return None

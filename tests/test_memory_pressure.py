@@ -93,6 +93,23 @@ def test_the_step_that_keeps_the_result_comes_first(
         assert step_down(found[0], device) != found
 
 
+@pytest.mark.parametrize(
+    ("memory", "bank", "device", "said"),
+    [
+        ("auto", "auto", "cuda", "device.memory auto -> lowest"),
+        ("lowest", "auto", "cuda", "flux_sculptor.bank auto -> dual"),
+        ("auto", "auto", "cpu", "flux_sculptor.bank auto -> dual"),
+        ("auto", "store", "cpu", None),
+        ("auto", "dual", "cpu", None),
+    ],
+)
+def test_what_is_kept_of_the_source_is_given_up(memory: str, bank: str, device: str, said: str | None) -> None:
+    """Breaks when a bank that was asked for is given up, or one that was not is kept until memory runs out again."""
+    asked = load_recipe("smoke/flux-sculptor", {"bank": bank, "device.memory": memory})
+    found = step_down(asked, device)
+    assert (found and found[1]) == said
+
+
 Fail = Callable[[Callable[[int], bool]], list[int]]
 
 
