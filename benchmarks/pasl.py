@@ -112,9 +112,8 @@ def latency(locator: PaslLocator) -> None:
     network = locator.network
     size = network.config.size
     rgb, said = np.zeros((size, size, 3), np.uint8), ["a person with rosy cheeks"]
-    print(
-        f"one core, {weights_of(network):,} weights, {size} px: the sentence {timed(lambda: locator.encode(said)):.1f} ms"
-    )
+    print(f"one core, {weights_of(network):,} weights, {size} px:")
+    print(f"  the sentence {timed(lambda: locator.encode(said)):.1f} ms")
     for count in (1, 22):
         print(f"  whole answer to {count}: {timed(lambda n=count: locator.cells(rgb, said * n)):.1f} ms")
     published = Pasl(PaslConfig()).eval().requires_grad_(False).to(memory_format=torch.channels_last)
