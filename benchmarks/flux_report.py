@@ -161,18 +161,6 @@ def curves(found: Found, lines: Mapping[str, Mapping[int, str]], path: Path) -> 
     save(figure, path)
 
 
-def work(found: Found, lines: Mapping[str, Mapping[int, str]], path: Path) -> None:
-    """Reconstruction over the evaluations that it took, there and back; `lines`: solver -> N -> variant."""
-    figure, axes = panels(1)
-    for solver, points in lines.items():
-        figures = [means(found.scores[name]) for name in points.values()]
-        rows = [f["inversion"] + f["evaluations"] for f in figures]
-        axes.plot(rows, [f["whole_db"] for f in figures], marker="o", label=solver)
-    axes.set(xlabel="evaluations of the transformer, there and back", ylabel="PSNR to the autoencoder's, dB")
-    axes.legend(fontsize=7)
-    save(figure, path)
-
-
 def panels(count: int) -> tuple[Any, Any]:
     """A figure of `count` panels in a row. Needs matplotlib."""
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,7 @@ def load_bench(
     return Bench(base, tuple(variants), editors, judge, clip, locator, rough or base.locator.name)
 
 
-def run(
-    bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[[int], None], unedited: bool = False
-) -> Found:
+def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[[int], None]) -> Found:
     """Every variant on every portrait; each portrait is inverted once for all variants that can share it.
 
     Args:
@@ -116,7 +114,6 @@ def run(
         tasks: edits on portraits of `bench.size`.
         sheet: how many of the first portraits to keep as pictures.
         progress: called with the number of portraits done.
-        unedited: go back under the source sentence, which only reconstructs.
     """
     found = Found()
     stranger: Bytes3 | None = None
@@ -124,7 +121,6 @@ def run(
         progress(done)
         try:
             text = words_of(task, bench.recipe)
-            text = replace(text, target=text.source) if unedited else text
             masks = {kind: bench.mask(kind, task, text) for kind in {PLACE, *(v.mask for v in bench.variants)}}
         except (UsageError, NothingToEditError):
             found.left_out.append(task.phrase)

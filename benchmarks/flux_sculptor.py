@@ -3,7 +3,6 @@
 python benchmarks/flux_sculptor.py grid -o OUT      # locator off and on x none, latent, value and s2d-ec fusion
 python benchmarks/flux_sculptor.py stages -o OUT    # T against reach and preservation; --steps 30 is the paper's N
 python benchmarks/flux_sculptor.py masks -o OUT     # precise, rough, noisy and coarse masks
-python benchmarks/flux_sculptor.py solvers -o OUT   # there and back unedited: evaluations against what is lost
 python benchmarks/flux_sculptor.py editors -o OUT   # the other bundled editors on the same edits, all pasted back
 
 Each prints a table and writes it with its JSON, a chart and a sheet of pictures into OUT.
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import torch
 from flux_masks import KINDS
-from flux_report import Asked, curves, scatter, work, write
+from flux_report import Asked, curves, scatter, write
 from flux_run import Variant, load_bench, run
 
 from faceedit.backend import Choice
@@ -39,8 +38,6 @@ EVERYWHERE = {"flux_sculptor.mask": "whole"}
 # Shares of N that the paper's figure 8 takes: T = 1, 3, 5, 7, 9 of 30.
 STAGES = (1, 3, 5, 7, 9)
 PAPER_STEPS = 30
-SOLVERS = ("euler", "rf-solver", "fireflow")
-SOLVER_STEPS = (4, 8, 12, 20, 30)
 EDITORS = ("mini/inpaint", "mini/ca-edit", "mini/mag-edit")
 LARGE = 256
 
@@ -68,44 +65,25 @@ def stage_variants(steps: int, stages: list[int] | None) -> dict[str, dict[int, 
     }
 
 
-def solver_variants(points: list[int] | None) -> dict[str, dict[int, Variant]]:
-    """Solver -> N -> variant that only reconstructs; guidance 1 on both ways."""
-    found: dict[str, dict[int, Variant]] = {}
-    for solver, steps in itertools.product(SOLVERS, points or SOLVER_STEPS):
-        settings = fused("none", **{"flux_sculptor.solver": solver, "sampling.guidance": "1"})
-        variant = Variant(f"{solver}, N = {steps}", {**settings, "sampling.steps": str(steps)})
-        found.setdefault(solver, {})[steps] = variant
-    return found
-
-
 def measured(asked: argparse.Namespace) -> None:
-    """Grid, stages, masks or solvers."""
+    """Grid, stages or masks."""
     settings = settings_of(asked)
     steps = load_recipe(asked.recipe, settings).sampling.steps
-    grid, stages, solvers = grid_variants(), stage_variants(steps, asked.points), solver_variants(asked.points)
+    grid, stages = grid_variants(), stage_variants(steps, asked.stages)
     variants = {
         "grid": [variant for group in grid.values() for variant in group],
         "stages": [variant for points in stages.values() for variant in points.values()],
-        "solvers": [variant for points in solvers.values() for variant in points.values()],
         "masks": [Variant(kind, fused("s2d-ec"), kind) for kind in KINDS],
     }[asked.what]
     bench = load_bench(asked.recipe, settings, variants, bundled_judge(), bundled_clip(), asked.locator, asked.rough)
     tasks = make_tasks(asked.count, asked.seed, asked.attributes, split=asked.split, size=bench.size)
-    portraits = limited(tasks, asked.minutes)
-    found = run(bench, portraits, asked.sheet, lambda done: told(done, asked.count), unedited=asked.what == "solvers")
+    found = run(bench, limited(tasks, asked.minutes), asked.sheet, lambda done: told(done, asked.count))
     write(bench, found, Asked(asked.what, asked.count, asked.seed, asked.split, asked.threads), asked.output)
     chart = asked.output / f"{asked.what}.png"
     if asked.what == "grid":
         scatter(found, {title: [variant.name for variant in group] for title, group in grid.items()}, chart)
     elif asked.what == "stages":
-        curves(found, named(stages), chart)
-    elif asked.what == "solvers":
-        work(found, named(solvers), chart)
-
-
-def named(lines: dict[str, dict[int, Variant]]) -> dict[str, dict[int, str]]:
-    """The variants' names in their place."""
-    return {line: {x: variant.name for x, variant in points.items()} for line, points in lines.items()}
+        curves(found, {fusion: {t: v.name for t, v in points.items()} for fusion, points in stages.items()}, chart)
 
 
 def editors(asked: argparse.Namespace) -> None:
@@ -178,7 +156,7 @@ def settings_of(asked: argparse.Namespace) -> dict[str, str]:
 def main() -> None:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("grid", "stages", "masks", "solvers", "editors"))
+    parser.add_argument("what", choices=("grid", "stages", "masks", "editors"))
     parser.add_argument("--recipe", default="mini/flux-sculptor")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
@@ -187,9 +165,7 @@ def main() -> None:
     parser.add_argument("--locator", default="dilate", help="exact, dilate, hull, or a locator: template, pasl")
     parser.add_argument("--rough", default="", help="the locator of the rough mask (masks); default: the recipe's")
     parser.add_argument("--steps", type=int, help="N in place of the recipe's")
-    parser.add_argument(
-        "--points", type=int, nargs="*", help="T (stages; default: the paper's shares of N), N (solvers)"
-    )
+    parser.add_argument("--stages", type=int, nargs="*", help="T (stages); default: the paper's shares of N")
     parser.add_argument("--editors", nargs="*", default=EDITORS, help="recipes beside --recipe (editors)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="over the recipe; may recur")
     parser.add_argument("--sheet", type=int, default=6, help="portraits on the sheet of pictures")

@@ -53,7 +53,7 @@ def test_the_grid_of_table_3(run: Run, tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_the_stages_of_figure_8(run: Run, tmp_path: Path) -> None:
     """Breaks when T is not what a variant says, or latents that are held everywhere to the end do not come back."""
-    found = run("stages", "--steps", "4", "--points", "1", "4", "--set", "flux_sculptor.mask=whole")
+    found = run("stages", "--steps", "4", "--stages", "1", "4", "--set", "flux_sculptor.mask=whole")
     assert {name.split(",")[0] for name in found["variants"]} == {"latent", "value", "s2d-ec"}
     assert len(found["inversions"]) == 2
     assert found["figures"]["latent, T = 4"]["whole_db"] == 100
@@ -77,18 +77,6 @@ def test_four_kinds_of_masks(run: Run) -> None:
     assert [*shares] == ["precise", "rough", "noisy", "coarse"]
     assert len(set(shares.values())) == 4
     assert shares["coarse"] > 2 * shares["precise"]
-
-
-def test_solvers_there_and_back(run: Run, tmp_path: Path) -> None:
-    """Breaks when solvers share an inversion, or their evaluations are not counted: 2N, 4N and 2(N + 1)."""
-    found = run("solvers", "--points", "2", "8", "--count", "1")
-    figures = found["figures"]
-    work = {name: f["inversion"] + f["evaluations"] for name, f in figures.items() if name in found["variants"]}
-    assert work["euler, N = 8"] == 16
-    assert work["rf-solver, N = 8"] == 32
-    assert work["fireflow, N = 8"] == 18
-    assert figures["rf-solver, N = 8"]["whole_db"] > figures["euler, N = 2"]["whole_db"]
-    assert (tmp_path / "solvers.png").stat().st_size > 0
 
 
 def test_editors_beside_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
