@@ -86,7 +86,6 @@ def bench(options: dict[str, Any], repeats: int = 3) -> BenchReport:
     Raises:
         FaceEditError: the edit failed, with the exit code that it has in `faceedit edit`.
     """
-    start_up = statistics.median(_timed(_help)[0] for _ in range(HELP_RUNS))
     task = json.dumps({"options": options, "repeats": repeats})
     done = subprocess.run([sys.executable, "-c", _CHILD], input=task, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
@@ -98,6 +97,7 @@ def bench(options: dict[str, Any], repeats: int = 3) -> BenchReport:
         failure = FaceEditError(answer["error"]["message"], answer["error"]["hint"])
         failure.exit_code = answer["error"]["code"]
         raise failure
+    start_up = statistics.median(_timed(_help)[0] for _ in range(HELP_RUNS))
     return BenchReport(help_seconds=start_up, **answer)
 
 
