@@ -192,8 +192,8 @@ def main() -> None:
     bench.seconds(bench.ways()["store"])  # something to inject
     print(
         f"{asked.size}: {size.tokens} + {size.text} tokens, width {bench.transformer.inner_dim}, values mixed in "
-        f"{bench.blocks} of {block_count(bench.transformer)} blocks, {size.dtype}, {device}, torch "
-        f"{torch.__version__}, {torch.get_num_threads()} threads, {asked.rounds} rounds{', compiled' if asked.compile else ''}"
+        f"{bench.blocks} of {block_count(bench.transformer)} blocks, {size.dtype}, {device}, {asked.rounds} rounds"
+        f"{', compiled' if asked.compile else ''}; torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     report(measured(bench, asked.rounds, asked.warm))
     memory(bench)

@@ -95,18 +95,18 @@ def what_is_missing(recipe: Recipe) -> str:
 
     from faceedit.errors import WeightsError
     from faceedit.models.places import weight_paths
+    from faceedit.models.plan import device_plan
+    from faceedit.models.sizes import loading_bytes
     from faceedit.safety import require_checker
 
     try:
-        files = weight_paths(recipe.weights).values()
+        needed = loading_bytes(weight_paths(recipe.weights), device_plan(recipe.device))
     except WeightsError:
         return "weights not on this machine"
     try:
         require_checker(recipe)
     except WeightsError:
         return "its safety checker is not on this machine"
-    size = sum(path.stat().st_size for path in files)
-    # Weights twice: once as they are read, once in the precision that they run in.
-    if 2 * size > psutil.virtual_memory().available:
-        return f"needs about {2 * size / 1e9:.0f} GB of free memory"
+    if needed > psutil.virtual_memory().available:
+        return f"needs about {needed / 1e9:.0f} GB of free memory"
     return ""

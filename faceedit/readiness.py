@@ -34,26 +34,29 @@ def readiness(name: str) -> Readiness:
     """The verdict on a recipe by name. Reads no weights but the bundled ones' hashes, and opens no socket."""
     from faceedit.models.places import weight_paths
     from faceedit.models.plan import device_plan
+    from faceedit.models.sizes import loading_bytes
     from faceedit.recipe import load_recipe
     from faceedit.safety import require_checker
 
     recipe = load_recipe(name)
     try:
         plan = device_plan(recipe.device)
-        sizes = [path.stat().st_size for path in weight_paths(recipe.weights, hashes=False).values()]
+        files = weight_paths(recipe.weights, hashes=False)
+        sizes, needed = [path.stat().st_size for path in files.values()], loading_bytes(files, plan)
         require_checker(recipe, hashes=False)
     except WeightsError as error:
         return Readiness(NOT, why=str(error), advice=_how_to_get(recipe) or error.hint)
     except FaceEditError as error:
         return Readiness(NOT, why=str(error), advice=error.hint)
-    return judge(sizes, plan, free_memory(), free_device_memory(plan))
+    return judge(sizes, needed, plan, free_memory(), free_device_memory(plan))
 
 
-def judge(sizes: list[int], plan: DevicePlan, free: int, device_free: int | None) -> Readiness:
+def judge(sizes: list[int], needed: int, plan: DevicePlan, free: int, device_free: int | None) -> Readiness:
     """The verdict on weights of these sizes.
 
     Args:
         sizes: bytes of every weight file.
+        needed: memory that loading them takes.
         plan: device and precision.
         free: free memory of the machine in bytes.
         device_free: that of the accelerator, or `None` on the CPU.
@@ -61,9 +64,8 @@ def judge(sizes: list[int], plan: DevicePlan, free: int, device_free: int | None
     from faceedit.models.plan import memory_preset
 
     size, device = sum(sizes), str(plan.device)
-    # Weights twice, as in choosing a recipe: as they are read, and in the precision that they run in.
-    if 2 * size > free:
-        why = f"it needs about {2 * size / 1e9:.0f} GB of free memory and {free / 1e9:.0f} GB are free"
+    if needed > free:
+        why = f"it needs about {needed / 1e9:.0f} GB of free memory and {free / 1e9:.0f} GB are free"
         return Readiness(NOT, why=why, advice="close other programs, or use mini/inpaint")
     if plan.device.type == "cpu":
         if size < _LARGE:

@@ -36,7 +36,7 @@ def test_the_verdict_follows_memory_and_device(
     sizes: list[int], plan: DevicePlan, free: int, device_free: int | None, state: str, word: str
 ) -> None:
     """Breaks when weights that do not fit are said to run, or a verdict comes without its reason and advice."""
-    found = judge(sizes, plan, free, device_free)
+    found = judge(sizes, 2 * sum(sizes), plan, free, device_free)
     assert found.state == state and word in found.why
     assert bool(found.why) == bool(found.advice) == (state != RUNS)
     assert str(found).startswith(state)

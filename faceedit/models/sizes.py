@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from faceedit.models.loader import classes_of, empty_module, parts_of, random_pa
 from faceedit.models.places import weights_folder
 from faceedit.models.plan import PRESETS, DevicePlan
 from faceedit.models.residence import RUNNING_ORDER
-from faceedit.models.tensors import tied_keys
+from faceedit.models.tensors import read_header, tied_keys
 from faceedit.recipe_schema import Weights
 
 # Bytes of a quantised number: four bits with a scale in fp32 for every 64 of them, as bitsandbytes stores them.
@@ -65,6 +67,25 @@ def resident_bytes(models: Mapping[str, nn.Module], plan: DevicePlan, preset: st
         return {part: stays + sum(moving.get(one, 0) for one in groups.get(part, (part,))) for part in sizes}
     layers = {part: largest_layer(model, plan.dtype_of(part)) for part, model in models.items()}
     return {part: stays + (0 if part in quantized else layer) for part, layer in layers.items()}
+
+
+def loading_bytes(files: Mapping[str, Path], plan: DevicePlan) -> int:
+    """Memory that loading takes: every file once, and once more where its numbers are cast as they are read.
+
+    Args:
+        files: "part/file" -> its path, as `faceedit.models.places.weight_paths` gives them.
+        plan: the precision that each part runs in.
+
+    Raises:
+        WeightsError: a file is no safetensors.
+    """
+    needed = 0
+    for name, path in files.items():
+        stored = next((tensor for tensor in read_header(path).values() if tensor.bytes), None)
+        itemsize = plan.dtype_of(name.partition("/")[0]).itemsize
+        cast = stored is None or stored.bytes != math.prod(stored.shape) * itemsize
+        needed += path.stat().st_size * (1 + cast)
+    return needed
 
 
 def largest_layer(model: nn.Module, dtype: torch.dtype) -> int:
