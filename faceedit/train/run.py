@@ -128,7 +128,7 @@ def _pasl(settings: PaslSettings) -> Any:
     from faceedit.text2mask.form import MARKER, open_text2mask
     from faceedit.text2mask.prompts import PROMPTS, UNSEEN
     from faceedit.train.pasl import PaslObjective
-    from faceedit.train.place_wordings import attribute_wordings
+    from faceedit.train.place_wordings import attribute_wordings, made_up_wordings
     from faceedit.train.region_pictures import RenderedRegions, split_folder
 
     encode = load_sentence_features(settings.text, device=PartialState().device)
@@ -139,7 +139,7 @@ def _pasl(settings: PaslSettings) -> Any:
             settings, *split_folder(text2mask, settings.data), text2mask.prompts, text2mask.unseen, (), encode
         )
     training, validation = (RenderedRegions(cache) for cache in portraits(settings.data))
-    phrases = attribute_wordings() if settings.phrases else ()
+    phrases = (*attribute_wordings(), *made_up_wordings(PROMPTS, settings.made_up)) if settings.phrases else ()
     return PaslObjective(settings, training, validation, PROMPTS, UNSEEN, phrases, encode)
 
 

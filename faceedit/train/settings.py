@@ -233,9 +233,9 @@ class PaslSettings:
     """The locator PASL (Flux-Sculptor) on a frozen text encoder.
 
     `data.folder` is a folder in the Text2Mask form, or a cache of rendered portraits. `text` names the text encoder:
-    "bundled:SET", or owner/name of a repository. `phrases` sentences about attributes join the one for each region of
-    a picture. `coordinates`, `dilations` and `similarity` are beyond the paper; see `faceedit.models.pasl.PaslConfig`.
-    `start_from` is a former export.
+    "bundled:SET", or owner/name of a repository. `phrases` further sentences join the one for each region of a picture:
+    about attributes, and `made_up` for each region in words that do not exist. `coordinates`, `dilations` and
+    `similarity` are beyond the paper; see `faceedit.models.pasl.PaslConfig`. `start_from` is a former export.
     """
 
     loop: LoopSettings = field(default_factory=LoopSettings)
@@ -247,6 +247,7 @@ class PaslSettings:
     dilations: tuple[int, ...] = (1, 1)
     similarity: str = "dot"
     phrases: int = 0
+    made_up: int = 0
     augment: bool = False
     flip: bool = True
     start_from: str | None = None
