@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 
-from faceedit.compare import sheet
+from faceedit.compare import heat_map, sheet
 from faceedit.evaluate import locating as lo
 from faceedit.locate.pasl import PaslLocator, open_pasl
 from faceedit.models.pasl import Pasl, PaslConfig
-from faceedit.portraits.render import Rendered, render
+from faceedit.portraits.render import render
 from faceedit.portraits.split import held_out_seed
 from faceedit.regions import REGIONS, TEXT2MASK_REGIONS
-from faceedit.request import Float2
 from faceedit.text2mask.prompts import PHRASES, UNSEEN
 from faceedit.train.place_wordings import attribute_wordings
 
@@ -153,26 +152,18 @@ SHOWN = (
 
 def draw(locator: PaslLocator, path: Path, size: int) -> None:
     """Heat maps of prompts, seen and unseen, over held-out portraits."""
-    import cv2
-
     tiles, labels = [], []
     for row, texts in enumerate(SHOWN):
         for number in range(2):
             portrait = render(held_out_seed(4 * row + number + 2), size)
             tiles.append(portrait.image)
             labels.append("")
-            for text, answer in zip(texts, answers_of(locator, portrait, texts), strict=True):
-                colours = cv2.applyColorMap(np.round(answer * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-                tiles.append(np.round(0.45 * portrait.image + 0.55 * colours).astype(np.uint8))
-                labels.append(text.removeprefix("a person with ") + (" (unseen)" if row else ""))
+            answers = locator.answers(lo.portrait_of_render(portrait), list(texts))
+            tiles += [heat_map(portrait.image, answer) for answer in answers]
+            labels += [text.removeprefix("a person with ") + (" (unseen)" if row else "") for text in texts]
     from PIL import Image
 
     Image.fromarray(sheet(tiles, labels, 200, 5)).save(path, quality=88)
-
-
-def answers_of(locator: PaslLocator, portrait: Rendered, texts: Sequence[str]) -> list[Float2]:
-    """The soft answers, float32 [S, S]."""
-    return locator.answers(lo.portrait_of_render(portrait), list(texts))
 
 
 if __name__ == "__main__":

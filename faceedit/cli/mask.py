@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         prompts: o.OptionalPrompts = None,
         output: o.Output = None,
         overlay: o.Overlay = None,
+        heat: o.Heat = None,
         backend: o.Backend = "auto",
         recipe: o.Recipe = None,
         mask: o.MaskFile = None,
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
         target = output_path(image, output, "mask")
         if overlay is None and target is not None:
             overlay = target.with_name(f"{target.stem}.overlay{target.suffix}")
-        check_outputs([target, overlay], force)
+        check_outputs([target, overlay, heat], force)
         # A region or a mask needs no words: its name stands for them, and need not be one that the models know.
         wordless = [] if prompts else ["vocabulary=open"]
         request = build_request(
@@ -69,6 +70,14 @@ def register(app: typer.Typer) -> None:
         files = [(target, grey_bytes(found.values, target))]
         if overlay is not None:
             files.append((overlay, pixel_bytes(compare.overlay(picture.rgb, found.values), overlay)))
+        if found.heat is None and heat is not None:
+            raise UsageError("the locator does not tell how sure it is", "leave out --heat, or give --locator pasl")
+        if found.heat is not None:
+            if heat is None and target is not None:
+                heat = target.with_name(f"{target.stem}.heat{target.suffix}")
+            check_outputs([target, overlay, heat], force)
+            if heat is not None:
+                files.append((heat, pixel_bytes(compare.heat_map(picture.rgb, found.heat), heat)))
         write_files(console, files, force)
         for warning in prepared.warnings:
             console.warn(warning)
@@ -77,6 +86,7 @@ def register(app: typer.Typer) -> None:
             "input": image,
             "output": None if target is None else str(target),
             "overlay": None if overlay is None else str(overlay),
+            "heat": None if heat is None else str(heat),
             "size": [width, height],
             "face": [round(float(value), 1) for value in prepared.portrait.face.box],
             "mask_origin": found.origin,
@@ -86,3 +96,5 @@ def register(app: typer.Typer) -> None:
         console.emit(SCHEMA, document, None if target is None else str(target))
         if overlay is not None:
             console.say(f"overlay: {overlay}")
+        if heat is not None:
+            console.say(f"heat map: {heat}")

@@ -107,6 +107,9 @@ SaveMaps = Annotated[
 Overlay = Annotated[
     Path | None, _option("--overlay", text="Where to write the mask drawn on the picture.", metavar="FILE")
 ]
+Heat = Annotated[
+    Path | None, _option("--heat", text="Where to write how sure a locator that can tell is (pasl).", metavar="FILE")
+]
 Difference = Annotated[Path | None, _option("--difference", text="Also write the map of differences.", metavar="FILE")]
 Force = Annotated[bool, _option("--force", text="Overwrite files that exist.")]
 DryRun = Annotated[bool, _option("--dry-run", "-n", text="Say what would be done; load and write nothing.")]

@@ -32,7 +32,7 @@ SURFACE: dict[str, set[str]] = {
     | {"--stfg", "--constraint", "--sign-cert", "--sign-key"},
     "batch status": set(),
     "batch merge": {"--output", "--force"},
-    "mask": CHOICE | PLACE | {"--output", "--overlay", "--force"},
+    "mask": CHOICE | PLACE | {"--output", "--overlay", "--heat", "--force"},
     "faces": {"--output", "--force"},
     "compare": {"--output", "--difference", "--force"},
     "info": set(),
