@@ -53,7 +53,7 @@ def main() -> None:
     """Print one line for each solver and number of steps, averages over the portraits; draw them where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="mini/flux-sculptor")
-    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 8, 15, 30])
     parser.add_argument("--chart", type=Path, help="PNG file; needs matplotlib")
