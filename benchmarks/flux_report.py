@@ -35,7 +35,7 @@ LEGEND = (
     "Nothing is pasted back. reached, kept: by the judge. gain inside: PSNR to the counterfactual less the input's.\n"
     "identity: cosine of the judge's features of input and result, in place of a face recogniser.\n"
     "picture, outside, SSIM: against the input through the autoencoder. NFE: transformer rows of the inversion before, "
-    "and of an edit; s: seconds of an edit."
+    "and of an edit; s: seconds of an edit, of the processor on a CPU."
 )
 
 

@@ -18,7 +18,7 @@ import torch
 from flux_masks import PLACE, mask_of
 from flux_scores import AUTOENCODER, RECONSTRUCTION, Made, Score, score_portrait
 
-from faceedit.editors.base import Trajectory, build_editor
+from faceedit.editors.base import Trajectory, build_editor, unused_parts
 from faceedit.editors.flux_sculptor.editor import FluxSculptorEditor
 from faceedit.errors import NothingToEditError, UsageError
 from faceedit.evaluate.runner import words_of
@@ -101,7 +101,7 @@ def load_bench(
 ) -> Bench:
     """The networks of `recipe` over `settings`, with one editor per variant; `rough` "" is the recipe's locator."""
     base = load_recipe(recipe, settings)
-    components = load_components(base.weights, device_plan(base.device))
+    components = load_components(base.weights, device_plan(base.device), skip=unused_parts(base))
     editors = {v.name: build_editor(load_recipe(recipe, {**settings, **v.settings}), components) for v in variants}
     return Bench(base, tuple(variants), editors, judge, clip, locator, rough or base.locator.name)
 
@@ -173,7 +173,7 @@ def inversion_key(editor: FluxSculptorEditor) -> str:
 
 @dataclass
 class Cost:
-    """Wall seconds, and rows that went through the transformer."""
+    """Seconds, of the processor where that is what computes, and rows that went through the transformer."""
 
     seconds: float = 0.0
     evaluations: int = 0
@@ -188,11 +188,12 @@ def counted(editor: FluxSculptorEditor) -> Iterator[Cost]:
         cost.evaluations += len(named["hidden_states"])
 
     handle = editor.flux.transformer.register_forward_pre_hook(note, with_kwargs=True)
-    start = time.perf_counter()
+    clock = time.process_time if editor.flux.device.type == "cpu" else time.perf_counter
+    start = clock()
     try:
         yield cost
     finally:
-        cost.seconds = time.perf_counter() - start
+        cost.seconds = clock() - start
         handle.remove()
 
 
