@@ -101,6 +101,18 @@ def weights_hashes(weights: Weights) -> dict[str, str]:
     return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in weight_paths(weights).items()}
 
 
+def recipe_hashes(recipe: Recipe) -> dict[str, str]:
+    """`weights_hashes` of a recipe's backbone, and of its locator where that has weights ("pasl/model.safetensors")."""
+    found = weights_hashes(recipe.weights)
+    if recipe.locator.name == "pasl":
+        from faceedit.models.pasl import pasl_folder
+        from faceedit.models.tensors import weight_files
+
+        (file,) = weight_files(pasl_folder(recipe.locator.weights))
+        found[f"pasl/{file.name}"] = _sha256(file, file.stat().st_mtime_ns)
+    return found
+
+
 @cache
 def _sha256(path: Path, _modified: int) -> str:
     # The Hugging Face cache names a large file by its SHA-256; hashing 4 GB anew for every process would cost seconds.
@@ -149,13 +161,14 @@ def replay_of(record: Record, image: bytes) -> Replay:
         recipe = recipe_from(data["recipe"], "the record")
     except (KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ImageError(f"the embedded record is damaged ({error})", "it cannot be replayed") from error
-    _refuse_remote(recipe.weights)
+    _refuse_remote(recipe)
     return Replay(request, recipe, mask)
 
 
-def _refuse_remote(weights: Weights) -> None:
+def _refuse_remote(recipe: Recipe) -> None:
     """Weights on a share of another machine: opening one would call there, and Windows would send who is asking."""
-    for place in (weights.path, *weights.folders.values()):
+    weights = recipe.weights
+    for place in (weights.path, recipe.locator.weights, *weights.folders.values()):
         if place.startswith(("\\\\", "//", "\\/", "/\\")):
             raise ImageError(
                 f"the record takes weights from another machine, {place}",

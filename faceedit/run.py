@@ -18,7 +18,7 @@ from faceedit.locate.user import UserMask
 from faceedit.models.places import require_present
 from faceedit.prompts import parse
 from faceedit.recipe_schema import Recipe
-from faceedit.record import make_record, weights_hashes
+from faceedit.record import make_record, recipe_hashes
 from faceedit.regions import region_name
 from faceedit.request import AttributePhrase, EditText, Float2, Mask, Picture, Portrait, Request, Result
 from faceedit.trajectories import TrajectoryCache, trajectory_of
@@ -209,7 +209,7 @@ def edit_prepared(
         warnings = (*warnings, "hardly anything changed; try --strength 1, another seed or a larger mask")
     if found == safety.FLAGGED:
         warnings = (*warnings, "the safety checker flagged this edit")
-    record = make_record(prepared, request, weights_hashes(recipe.weights), found)
+    record = make_record(prepared, request, recipe_hashes(recipe), found)
     return Result(prepared.picture, rgb, replace(prepared.mask, values=soft), record, warnings, found)
 
 

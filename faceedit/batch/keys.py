@@ -11,7 +11,7 @@ from faceedit.batch.plan import Item
 from faceedit.c2pa import Signer
 from faceedit.recipe import recipe_values
 from faceedit.recipe_schema import Recipe
-from faceedit.record import weights_hashes
+from faceedit.record import recipe_hashes
 
 
 def work_key(item: Item, picture: bytes, mask: bytes | None, metadata: bool, signer: Signer | None = None) -> str:
@@ -64,5 +64,5 @@ class _Recipe:
 
 @cache
 def _settings(recipe: _Recipe) -> str:
-    weights = weights_hashes(recipe.recipe.weights)
+    weights = recipe_hashes(recipe.recipe)
     return json.dumps([recipe.text, weights], sort_keys=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,9 +12,8 @@ from einops import rearrange
 from faceedit import faces
 from faceedit.errors import NothingToEditError, UsageError
 from faceedit.locate.template import place
-from faceedit.models.manifest import bundled_folder
-from faceedit.models.pasl import Pasl, load_pasl
-from faceedit.models.sentence_features import BUNDLED, SentenceFeatures, load_sentence_features
+from faceedit.models.pasl import Pasl, load_pasl, pasl_folder
+from faceedit.models.sentence_features import SentenceFeatures, load_sentence_features
 from faceedit.request import AttributePhrase, Bytes3, EditText, Float2, Mask, Portrait
 from faceedit.sentences import DEFAULT_SUBJECT, canonical, sentences
 
@@ -114,7 +112,6 @@ def open_pasl(weights: str, threshold: float = SURE, device: str = "cpu") -> Pas
 
 @lru_cache(maxsize=2)
 def _loaded(weights: str, device: str) -> tuple[Pasl, SentenceFeatures]:
-    bundled = weights.startswith(BUNDLED)
-    folder = bundled_folder(weights.removeprefix(BUNDLED)) if bundled else Path(weights).expanduser()
+    folder = pasl_folder(weights)
     network = load_pasl(folder, device)
     return network, load_sentence_features(network.config.text, folder, device)

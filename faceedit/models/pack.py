@@ -1,7 +1,7 @@
 """Taking trained parts into the package: fp16 safetensors in `faceedit/weights/`, their hashes into `weights.toml`.
 
 Run as `python -m faceedit.models.pack RUNS_DIR`, where RUNS_DIR holds what `faceedit train` wrote, or without RUNS_DIR
-to write only the hashes of the files that are there. `--family flux` packs the FLUX-like parts as a set of their own.
+to write only the hashes of the files that are there. `--family` packs the FLUX-like parts or PASL as sets of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from faceedit.models.conditions import require_fit
 from faceedit.models.jsonfile import read_config
 from faceedit.models.loader import build_scheduler, empty_module
 from faceedit.models.manifest import digest
+from faceedit.models.pasl import load_pasl, save_pasl
 from faceedit.models.save import save_components, stored
 from faceedit.models.tensors import load_into, read_tensors, weight_files
 from faceedit.resources import bundled_weights_dir, manifest_path
@@ -46,7 +47,7 @@ _FLUX_EXPORTS = {
     "text_encoder_2": ("flux/export/text_encoder_2", "T5EncoderModel"),
 }
 _FLUX_TOKENIZER, _FLUX_SCHEDULER = "flux/export/tokenizer_2", "flux/export/scheduler"
-_NAMES = {"sd": "mini-2", "flux": "mini-flux-1"}
+_NAMES = {"sd": "mini-2", "flux": "mini-flux-1", "pasl": "pasl-mini-1"}
 _TOKENIZER, _PROCESSOR, _JUDGE = "clip/export/tokenizer", "clip/export/feature_extractor", "judge/export"
 _NOT_HASHED = {"MODEL_LICENSES.md"}
 
@@ -88,6 +89,12 @@ def pack_flux(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = tor
     scheduler = build_scheduler(component_class("scheduler", "FlowMatchEulerDiscreteScheduler"), config)
     components = Components(torch.device("cpu"), tokenizer_2=tokenizer, scheduler=scheduler, **parts)
     save_components(components, target, dtype)
+    return write_hashes(manifest, target)
+
+
+def pack_pasl(runs: Path, target: Path, manifest: Path, dtype: torch.dtype = torch.float16) -> int:
+    """As `pack`, for the locator (`pasl`); the text encoder that it was trained with stays where it is."""
+    save_pasl(load_pasl(runs / "pasl/export"), target, dtype)
     return write_hashes(manifest, target)
 
 
@@ -139,11 +146,14 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and path.name not in _NOT_HASHED)
 
 
+_PACKERS = {"sd": pack, "flux": pack_flux, "pasl": pack_pasl}
+
+
 def main() -> int:
     """The command line; prints the folder and size, or the error and its hint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="?", help="folder that `faceedit train` wrote its runs into")
-    parser.add_argument("--family", default="sd", choices=tuple(_NAMES), help="which backbone's parts")
+    parser.add_argument("--family", default="sd", choices=tuple(_NAMES), help="which parts")
     parser.add_argument("--name", help=f"id of the set; by family: {_NAMES}")
     arguments = parser.parse_args()
     target = bundled_weights_dir() / (arguments.name or _NAMES[arguments.family])
@@ -151,8 +161,7 @@ def main() -> int:
         if arguments.runs is None:
             size = write_hashes(manifest_path(), target)
         else:
-            packer = pack_flux if arguments.family == "flux" else pack
-            size = packer(arguments.runs, target, manifest_path())
+            size = _PACKERS[arguments.family](arguments.runs, target, manifest_path())
     except FaceEditError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_code

@@ -18,14 +18,16 @@ from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from faceedit.errors import WeightsError
+from faceedit.errors import UsageError, WeightsError
 from faceedit.models.jsonfile import read_config
+from faceedit.models.manifest import bundled_folder
 from faceedit.models.save import stored
 from faceedit.models.tensors import load_into, weight_files
 
 STRIDES = (1, 2, 2, 2, 1, 1)
 CELL = 8
 """Pixels of the picture along a side of one cell of the map."""
+BUNDLED = "bundled:"
 SIMILARITIES = ("dot", "scaled", "cosine")
 
 
@@ -144,6 +146,20 @@ def load_pasl(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
         model = Pasl(config)
     load_into(model, weight_files(folder), "pasl", dtype=dtype, device=device)
     return model.eval().requires_grad_(False)
+
+
+def pasl_folder(weights: str) -> Path:
+    """Where "bundled:SET" lies, its hashes checked, or the folder that is named.
+
+    Raises:
+        UsageError: no bundled set has that name, or nothing is named.
+        WeightsError: the set is missing or damaged.
+    """
+    if not weights:
+        raise UsageError("PASL has no weights", "set locator.weights to bundled:SET or to a folder")
+    if weights.startswith(BUNDLED):
+        return bundled_folder(weights.removeprefix(BUNDLED))
+    return Path(weights).expanduser()
 
 
 def pasl_config(folder: Path) -> PaslConfig:

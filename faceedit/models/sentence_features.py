@@ -16,13 +16,13 @@ from faceedit.models.jsonfile import read_config
 from faceedit.models.keys import renamer
 from faceedit.models.loader import empty_module
 from faceedit.models.manifest import bundled_folder, by_repository
+from faceedit.models.pasl import BUNDLED
 from faceedit.models.places import hub_folder
 from faceedit.models.tensors import load_into, read_header, weight_files
 from faceedit.models.verified import require_verified
 
 PROJECTION = "text_projection.safetensors"
 """Beside a locator's weights: the projection, where its text encoder is one without (FLUX.1's)."""
-BUNDLED = "bundled:"
 _WITH, _WITHOUT, _WHOLE = "CLIPTextModelWithProjection", "CLIPTextModel", "CLIPModel"
 _GROUP = 64
 
