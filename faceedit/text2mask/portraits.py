@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from faceedit.errors import OutputError, UsageError
+from faceedit.errors import UsageError
 from faceedit.portraits.render import render
 from faceedit.portraits.split import HELD_OUT_FROM
 from faceedit.regions import TEXT2MASK_REGIONS
-from faceedit.text2mask.form import SAMPLES, Text2Mask, open_text2mask
+from faceedit.text2mask.form import SAMPLES, Sample, Text2Mask, open_text2mask
 from faceedit.text2mask.write import SMALLEST_SHARE, begin, describe, finish, on_grid, write_sample, written
 
 CHUNK = 16
@@ -60,26 +60,23 @@ def write_portraits(
     description = describe(size, grid or size // 8, "held-out portraits" if held_out else "portraits", regions)
     begin(out, description)
     (out / SAMPLES).unlink(missing_ok=True)
-    missing = [s for s in range(first, last + 1) if written(out, _name(s)) is None]
-    done = count - len(missing)
+    kept = (written(out, _name(s)) for s in range(first, last + 1))
+    samples = {sample.image: sample for sample in kept if sample is not None}
+    missing = [s for s in range(first, last + 1) if f"images/{_name(s)}.png" not in samples]
     chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
-    tasks = [(out, chunk, size, description.grid, regions) for chunk in chunks]
-    for drawn in _drawn(tasks, workers):
-        done += drawn
+    for drawn in _drawn([(out, chunk, size, description.grid, regions) for chunk in chunks], workers):
+        samples |= {sample.image: sample for sample in drawn}
         if progress is not None:
-            progress(done)
-    samples = [written(out, _name(s)) for s in range(first, last + 1)]
-    if None in samples:
-        raise OutputError(f"{out} was changed while it was written", "run the command once more")
-    finish(out, [sample for sample in samples if sample is not None])
+            progress(len(samples))
+    finish(out, [samples[image] for image in sorted(samples)])
     return open_text2mask(out)
 
 
 _Task = tuple[Path, Sequence[int], int, int, tuple[str, ...]]
 
 
-def _drawn(tasks: Sequence[_Task], workers: int) -> Iterator[int]:
-    """How many portraits each task drew, in the order in which they are finished."""
+def _drawn(tasks: Sequence[_Task], workers: int) -> Iterator[list[Sample]]:
+    """What each task drew, in the order in which they are finished."""
     if not workers:
         yield from (_draw(*task) for task in tasks)
         return
@@ -91,17 +88,18 @@ def _drawn(tasks: Sequence[_Task], workers: int) -> Iterator[int]:
         pool.shutdown(cancel_futures=True)
 
 
-def _draw(out: Path, seeds: Sequence[int], size: int, grid: int, regions: tuple[str, ...]) -> int:
+def _draw(out: Path, seeds: Sequence[int], size: int, grid: int, regions: tuple[str, ...]) -> list[Sample]:
     """Render and write some portraits; runs in a worker process."""
     import cv2
 
     cv2.setNumThreads(1)
+    samples = []
     for seed in seeds:
         portrait = render(seed, size, regions=regions)
         masks = np.stack([on_grid(portrait.regions[name], grid) for name in regions])
         shown = [name for name in regions if portrait.regions[name].mean() >= SMALLEST_SHARE]
-        write_sample(out, _name(seed), portrait.image, masks, shown, f"portrait {seed}")
-    return len(seeds)
+        samples.append(write_sample(out, _name(seed), portrait.image, masks, shown, f"portrait {seed}"))
+    return samples
 
 
 def _name(seed: int) -> str:

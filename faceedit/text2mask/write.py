@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceedit.errors import OutputError, UsageError
 from faceedit.images import write_atomic
@@ -105,13 +106,14 @@ def write_sample(
 
 
 def written(out: Path, name: str) -> Sample | None:
-    """The sample of that name if an earlier run finished it and its files are still there."""
+    """The sample of that name if an earlier run finished it and its files are still whole."""
     path = f"images/{name}.png"
-    if not ((out / path).is_file() and (out / mask_name(path)).is_file()):
-        return None
     try:
+        for file in (path, mask_name(path)):
+            with Image.open(out / file) as opened:
+                opened.verify()
         return Sample(**json.loads((out / _RECORDS / f"{name}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, SyntaxError):
         return None
 
 

@@ -71,7 +71,7 @@ def test_same_files_from_other_processes(folder: Text2Mask, tmp_path: Path) -> N
 
 
 def test_broken_off_run_goes_on(folder: Text2Mask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Breaks when an unfinished folder can be read, finished pictures are drawn anew, or a lost one stays lost."""
+    """Breaks when an unfinished folder can be read, finished pictures are drawn anew, or a damaged one stays."""
     drawn: list[int] = []
 
     def stops_at_third(seed: int, *args: object, **more: object) -> object:
@@ -87,11 +87,13 @@ def test_broken_off_run_goes_on(folder: Text2Mask, tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match="not finished"):
         open_text2mask(out)
     (out / "masks/0000000005.png").unlink()
+    damaged = out / "images/0000000006.png"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
     again = write_portraits(out, 3, seed=5, size=64, grid=16)
-    assert drawn == [5, 6, 7, 5, 7]
+    assert drawn == [5, 6, 7, 5, 6, 7]
     assert again.samples == folder.samples
     assert write_portraits(out, 4, seed=5, size=64, grid=16).samples[:3] == folder.samples
-    assert drawn == [5, 6, 7, 5, 7, 8]
+    assert drawn == [5, 6, 7, 5, 6, 7, 8]
 
 
 def test_held_out_portraits_are_kept_apart(tmp_path: Path) -> None:
