@@ -31,6 +31,7 @@ COLUMNS = {
     "evaluations": ("NFE", "{:.0f}"),
     "seconds": ("s", "{:.2f}"),
 }
+MASK = {"mask_share": ("mask", "{:.1%}")}
 LEGEND = (
     "Nothing is pasted back. reached, kept: by the judge. gain inside: PSNR to the counterfactual less the input's.\n"
     "identity: cosine of the judge's features of input and result, in place of a face recogniser.\n"
@@ -52,7 +53,7 @@ class Asked:
 
 def means(edits: Sequence[Score]) -> dict[str, float | None]:
     """Mean of every column over the edits for which it is defined."""
-    return {name: mean([getattr(edit, name) for edit in edits]) for name in (*COLUMNS, "identity_clip", "mask_share")}
+    return {name: mean([getattr(edit, name) for edit in edits]) for name in (*MASK, *COLUMNS, "identity_clip")}
 
 
 def heading(bench: Bench, found: Found, asked: Asked) -> str:
@@ -69,16 +70,17 @@ def heading(bench: Bench, found: Found, asked: Asked) -> str:
     )
 
 
-def table(found: Found) -> str:
+def table(bench: Bench, found: Found) -> str:
     """Markdown, one row per variant and reference."""
-    rows = [f"| variant | {' | '.join(title for title, _ in COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    columns = {**MASK, **COLUMNS} if bench.many_masks else COLUMNS
+    rows = [f"| variant | {' | '.join(title for title, _ in columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for name, edits in found.scores.items():
         figures = means(edits)
         made = any(edit.evaluations for edit in edits)
         cells = []
-        for column, (_, form) in COLUMNS.items():
+        for column, (_, form) in columns.items():
             value = figures[column]
-            told = value is not None and (made or column not in ("inversion", "evaluations", "seconds"))
+            told = value is not None and (made or column not in ("mask_share", "inversion", "evaluations", "seconds"))
             cells.append(form.format(value) if told else "-")
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -103,7 +105,7 @@ def document(bench: Bench, found: Found, asked: Asked) -> dict[str, Any]:
 
 def write(bench: Bench, found: Found, asked: Asked, folder: Path) -> None:
     """Print the table and write it, the JSON and the sheet of the first portraits into `folder`."""
-    text = f"{heading(bench, found, asked)}\n\n{table(found)}\n{LEGEND}\n"
+    text = f"{heading(bench, found, asked)}\n\n{table(bench, found)}\n{LEGEND}\n"
     print(text)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{asked.what}.md").write_text(text, encoding="utf-8")
@@ -116,13 +118,12 @@ def write(bench: Bench, found: Found, asked: Asked, folder: Path) -> None:
 def pictures(bench: Bench, found: Found, height: int = 128) -> np.ndarray:
     """A row per portrait: the input, every variant's picture (after its mask where that differs), the truth."""
     images, labels = [], []
-    kinds = {variant.mask for variant in bench.variants}
     for shown in found.shown:
         images.append(shown.before)
         labels.append(shown.phrase)
         for variant in bench.variants:
             mask, picture = shown.made[variant.name]
-            if len(kinds) > 2:
+            if bench.many_masks:
                 images.append(overlay(shown.before, mask))
                 labels.append(variant.mask)
             images.append(picture)

@@ -85,6 +85,11 @@ class Bench:
         """Side of the portraits: that of the model, so that nothing is resized."""
         return self.recipe.size
 
+    @property
+    def many_masks(self) -> bool:
+        """Whether the variants are told apart by their masks."""
+        return len({variant.mask for variant in self.variants}) > 1
+
     def mask(self, kind: str, task: EditTask, text: EditText) -> Float2:
         """As `mask_of`."""
         return mask_of(kind, task, text, self.recipe, self.locator, self.rough)
@@ -114,6 +119,9 @@ def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[
         tasks: edits on portraits of `bench.size`.
         sheet: how many of the first portraits to keep as pictures.
         progress: called with the number of portraits done.
+
+    Raises:
+        UsageError: not one edit could be made.
     """
     found = Found()
     stranger: Bytes3 | None = None
@@ -133,6 +141,8 @@ def run(bench: Bench, tasks: Iterator[EditTask], sheet: int, progress: Callable[
         if len(found.shown) < sheet:
             pictures = {name: (each.mask, each.picture) for name, each in made.items()}
             found.shown.append(Shown(task.phrase, task.before.image, task.after.image, pictures))
+    if not found.scores:
+        raise UsageError("no prompt was understood, or no place was found", "leave --locator at dilate")
     return found
 
 
