@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,33 @@ def load_quantized(
     matched_keys(module.state_dict(), read_tensors(files), tied_keys(module), part, renamer(module))
     dtype_name = "torch_dtype" if hasattr(kind, "load_config") else "dtype"
     try:
-        loaded = kind.from_pretrained(
-            str(folder),
-            variant=variant or None,
-            use_safetensors=True,
-            local_files_only=True,
-            quantization_config=dict(settings),
-            **{dtype_name: dtype},
-        )
-    except (ValueError, ImportError, KeyError, TypeError, RuntimeError) as error:
-        line = str(error).splitlines()[0][:200]
-        raise UsageError(f"quantisation of {part}: {line}", "see device.quantization in docs/recipes.md") from error
+        with _without_bars():
+            loaded = kind.from_pretrained(
+                str(folder),
+                variant=variant or None,
+                use_safetensors=True,
+                local_files_only=True,
+                quantization_config=dict(settings),
+                **{dtype_name: dtype},
+            )
+    except (ValueError, ImportError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UsageError(
+            f"quantisation of {part}: {line}",
+            "pip install 'faceedit[quant]' brings the packages, most methods need a GPU; see docs/recipes.md, Devices",
+        ) from error
     return loaded.eval().requires_grad_(False)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers draws a bar of its own, whether or not there is a terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

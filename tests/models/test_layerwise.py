@@ -150,6 +150,17 @@ def test_four_bits_without_their_package_are_one_line(plain: Components, tmp_pat
         load_components(Weights(kind="local", path=str(tmp_path / "set")), device_plan(device="cpu", memory="16gb"))
 
 
+def test_eight_bit_integers_by_torchao(plain: Components, tmp_path: Path) -> None:
+    """Breaks when the form that docs/recipes.md gives no longer reaches torchao; runs where the extra is installed."""
+    pytest.importorskip("torchao")
+    save_components(plain, tmp_path / "set")
+    settings = {"default": {"_type": "Int8WeightOnlyConfig", "_version": 2, "_data": {}}}
+    options = DeviceOptions(quantization={"transformer": {"quant_method": "torchao", "quant_type": settings}})
+    cast = load_components(Weights(kind="local", path=str(tmp_path / "set")), device_plan(options, device="cpu"))
+    found, before = velocity(cast), velocity(plain)
+    assert 0 < ((found - before).square().mean() / before.square().mean()).sqrt() < 0.05
+
+
 @pytest.mark.parametrize(
     ("free", "taken"),
     [(40, "full"), (26, "low"), (19, "24gb"), (12, "lowest")],
