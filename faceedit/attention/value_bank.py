@@ -92,6 +92,8 @@ class HostBank(ValueBank):
         self._buffers = torch.empty((len(self._held), *shape[2:]), dtype=like.dtype, device=like.device)
         if like.is_cuda:
             self._stream = torch.cuda.Stream(like.device)  # type: ignore[no-untyped-call]
+            # A copy may still be under way when the buffers are given back.
+            self._buffers.record_stream(self._stream)
             _register(self, slab, self._stream)
         return slab
 
@@ -137,7 +139,7 @@ def _register(bank: HostBank, slab: Tensor, stream: Any) -> None:
     """Lock the slab's pages so that copies can run beside the computation; where CUDA refuses, they only run slower."""
     runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
     if int(runtime.cudaHostRegister(slab.data_ptr(), slab.nbytes, 0)) == 0:
-        weakref.finalize(bank, _unregister, slab, stream)
+        weakref.finalize(bank, _unregister, slab, stream).atexit = False
 
 
 def _unregister(slab: Tensor, stream: Any) -> None:
