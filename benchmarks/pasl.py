@@ -22,6 +22,7 @@ from faceedit.locate.pasl import PaslLocator, open_pasl
 from faceedit.models.pasl import Pasl, PaslConfig
 from faceedit.portraits.render import render
 from faceedit.portraits.split import held_out_seed
+from faceedit.portraits.vocabulary import ATTRIBUTES
 from faceedit.regions import REGIONS, TEXT2MASK_REGIONS
 from faceedit.text2mask.prompts import PHRASES, UNSEEN
 from faceedit.train.place_wordings import attribute_wordings
@@ -77,8 +78,8 @@ def wordings() -> dict[str, tuple[lo.Said, ...]]:
         for name, table in tables.items()
     }
     for name, held_out in (("edits", False), ("edits, held out", True)):
-        said = [wording for wording in attribute_wordings(held_out) if wording.text.startswith("a person")]
-        groups[name] = tuple((wording.text, wording.regions) for wording in said)
+        typed = {f"a person with {t}" for a in ATTRIBUTES for t in (a.held_out if held_out else a.phrases[:1])}
+        groups[name] = tuple((w.text, w.regions) for w in attribute_wordings(held_out) if w.text in typed)
     return groups
 
 
@@ -102,7 +103,7 @@ def print_edits(answers: dict[str, list[lo.Answered]], edits: dict[str, list[lo.
     for name in ("edits", "edits, held out"):
         own = [answer for answer in answers[name] if not np.isnan(answer.iou)]
         others = [np.mean([template[face][a.regions] for a in own]) for face in ("known", "found")]
-        title = "wordings of training" if name == "edits" else "held-out wordings"
+        title = "first wordings, trained on" if name == "edits" else "held-out wordings"
         print(f"| {title} | {np.mean([a.iou for a in own]):.3f} | " + " | ".join(f"{v:.3f}" for v in others) + " |")
 
 

@@ -58,7 +58,8 @@ class PaslObjective:
         pictures, validation: portraits with their regions.
         prompts: region -> sentences, one of which is drawn for each region of each picture.
         unseen: region -> sentences for the evaluation only.
-        phrases: further sentences with regions of their own, `settings.phrases` of which are drawn for each picture.
+        more: groups of further sentences with regions of their own; `settings.phrases` of each are drawn for each
+            picture.
         encode: the frozen text encoder.
     """
 
@@ -71,20 +72,21 @@ class PaslObjective:
         validation: RegionPictures,
         prompts: Mapping[str, Sequence[str]],
         unseen: Mapping[str, Sequence[str]],
-        phrases: Sequence[Wording],
+        more: Sequence[Sequence[Wording]],
         encode: SentenceFeatures,
     ) -> None:
         self.settings, self.pictures, self.validation = settings, pictures, validation
         self.seed = settings.loop.seed
         self.width = encode.width
         known = {text for texts in prompts.values() for text in texts}
-        more = [wording for wording in phrases if wording.text not in known]
-        self.wordings = (*region_wordings(prompts), *more)
+        own = region_wordings(prompts)
+        groups = [[wording for wording in group if wording.text not in known] for group in more]
+        self.wordings = (*own, *(wording for group in groups for wording in group))
         self.by_region = [
-            np.array([i for i, wording in enumerate(region_wordings(prompts)) if wording.regions == (region,)])
-            for region in prompts
+            np.array([i for i, wording in enumerate(own) if wording.regions == (region,)]) for region in prompts
         ]
-        self.phrases = np.arange(len(self.wordings) - len(more), len(self.wordings))
+        ends = len(own) + np.cumsum([len(group) for group in groups], dtype=np.int64)
+        self.more = [np.arange(end - len(group), end) for end, group in zip(ends, groups, strict=True)]
         self.vectors = encode([wording.text for wording in self.wordings]).cpu()
         asked = {"seen": region_wordings(prompts), "unseen": region_wordings(unseen)}
         self.asked = {name: (said, encode([w.text for w in said]).cpu()) for name, said in asked.items() if said}
@@ -108,7 +110,7 @@ class PaslObjective:
     def batch(self, index: int) -> Batch:
         """`image` [B, 3, S, S] in [-1, 1]; `text` [B, K, D]; `truth` [B, K, S/8, S/8]; `weight` [B, K], 0 = absent.
 
-        K is one sentence for each region, and `phrases` more.
+        K is one sentence for each region, and `phrases` of each further group.
         """
         rng = batch_rng(self.seed, index)
         drawn = self.pictures.read(shuffled(len(self.pictures), self.settings.loop.batch, index, self.seed))
@@ -118,8 +120,8 @@ class PaslObjective:
             masks = masks if warped is None else warped
         if self.settings.flip:
             flipped = rng.random(len(images)) < 0.5
-            images, masks = np.array(images), np.array(masks)
-            images[flipped], masks[flipped] = images[flipped, :, ::-1], masks[flipped, ..., ::-1]
+            images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+            masks = np.where(flipped[:, None, None, None], masks[..., ::-1], masks)
         chosen = [self._draw(rng) for _ in images]
         asked = [[self.wordings[i] for i in row] for row in chosen]
         return {
@@ -163,10 +165,9 @@ class PaslObjective:
         save_pasl(pasl, folder)
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """One sentence for each region, and the phrases."""
+        """One sentence for each region, and some of each further group: int64 [K], places in `wordings`."""
         regions = [int(rng.choice(own)) for own in self.by_region]
-        more = rng.permutation(self.phrases)[: self.settings.phrases]
-        return np.array([*regions, *more], dtype=np.int64)
+        return np.concatenate([regions, *(rng.permutation(group)[: self.settings.phrases] for group in self.more)])
 
     def _there(self, present: NDArray[np.bool_], wordings: Sequence[Wording]) -> Tensor:
         """float32 [K]: 1 where all regions of a sentence are there; present is bool [R]."""

@@ -139,8 +139,8 @@ def _pasl(settings: PaslSettings) -> Any:
             settings, *split_folder(text2mask, settings.data), text2mask.prompts, text2mask.unseen, (), encode
         )
     training, validation = (RenderedRegions(cache) for cache in portraits(settings.data))
-    phrases = (*attribute_wordings(), *made_up_wordings(PROMPTS, settings.made_up)) if settings.phrases else ()
-    return PaslObjective(settings, training, validation, PROMPTS, UNSEEN, phrases, encode)
+    more = (attribute_wordings(), made_up_wordings(PROMPTS, settings.made_up)) if settings.phrases else ()
+    return PaslObjective(settings, training, validation, PROMPTS, UNSEEN, more, encode)
 
 
 def portraits(data: DataSettings) -> tuple[PortraitCache, PortraitCache]:

@@ -233,8 +233,8 @@ class PaslSettings:
     """The locator PASL (Flux-Sculptor) on a frozen text encoder.
 
     `data.folder` is a folder in the Text2Mask form, or a cache of rendered portraits. `text` names the text encoder:
-    "bundled:SET", or owner/name of a repository. `phrases` further sentences join the one for each region of a picture:
-    about attributes, and `made_up` for each region in words that do not exist. `coordinates`, `dilations` and
+    "bundled:SET", or owner/name of a repository. Twice `phrases` sentences join the one for each region of a picture:
+    about attributes, and out of `made_up` for each region in words that do not exist. `coordinates`, `dilations` and
     `similarity` are beyond the paper; see `faceedit.models.pasl.PaslConfig`. `start_from` is a former export.
     """
 

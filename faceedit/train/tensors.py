@@ -15,7 +15,8 @@ from faceedit.regions import REGIONS
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:
     """uint8 [B, H, W, 3] to float32 [B, 3, H, W] in [-1, 1]."""
-    return rearrange(torch.from_numpy(np.ascontiguousarray(images)), "b h w c -> b c h w").float() / 127.5 - 1
+    values = rearrange(torch.from_numpy(np.ascontiguousarray(images)), "b h w c -> b c h w").float()
+    return values.div_(127.5).sub_(1)
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:

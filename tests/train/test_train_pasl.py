@@ -49,7 +49,7 @@ def objective(
     pictures: RegionPictures, encode: SentenceFeatures, settings: PaslSettings = SETTINGS, unseen: bool = True
 ) -> PaslObjective:
     said = UNSEEN_HERE if unseen else {}
-    return PaslObjective(settings, pictures, pictures, PROMPTS_HERE, said, PHRASES, encode)
+    return PaslObjective(settings, pictures, pictures, PROMPTS_HERE, said, (PHRASES[:2], PHRASES[2:]), encode)
 
 
 @pytest.fixture
@@ -105,14 +105,14 @@ def test_a_batch_pairs_each_sentence_with_its_own_mask(
     """Breaks when texts and masks are drawn in another order, flips miss the mask, or the rim is not averaged."""
     plain = objective(made.pictures, encode, dataclasses.replace(SETTINGS, augment=False, flip=False))
     batch = plain.batch(3)
-    assert batch["image"].shape == (4, 3, 32, 32) and batch["truth"].shape == (4, 4, 4, 4)
-    assert batch["text"].shape == (4, 4, 32) and bool((batch["weight"] == 1).all())
+    assert batch["image"].shape == (4, 3, 32, 32) and batch["truth"].shape == (4, 5, 4, 4)
+    assert batch["text"].shape == (4, 5, 32) and bool((batch["weight"] == 1).all())
     wordings = {wording.text: wording.regions for wording in plain.wordings}
     assert wordings["eyes"] == ("eyes",), "a phrase that a prompt says already keeps the prompt's meaning"
     for i in range(4):
         picture = ((batch["image"][i].permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
         row = int(np.flatnonzero((portraits.images == picture).all((1, 2, 3)))[0])
-        for k in range(4):
+        for k in range(5):
             text = plain.wordings[int((plain.vectors == batch["text"][i, k]).all(1).nonzero()[0])]
             union = portraits.masks[row, [REGIONS.index(name) for name in text.regions]].max(0) / np.float32(255)
             wanted = union.reshape(4, 4, 4, 4).mean((1, 3))

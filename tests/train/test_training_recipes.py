@@ -13,7 +13,9 @@ from faceedit.train.run import NAMES, run
 from faceedit.train.settings import (
     Ca2Settings,
     ClipSettings,
+    FluxSettings,
     JudgeSettings,
+    PaslSettings,
     TokenizerSettings,
     UnetSettings,
     VaeSettings,
@@ -26,6 +28,8 @@ KINDS = {
     "unet": UnetSettings,
     "ca2": Ca2Settings,
     "tokenizer": TokenizerSettings,
+    "pasl": PaslSettings,
+    "flux": FluxSettings,
 }
 
 
@@ -33,6 +37,17 @@ KINDS = {
 def test_shipped_recipe_loads(name: str) -> None:
     """Breaks when a setting is renamed and its recipe is forgotten."""
     load_settings(KINDS[name], recipes_dir() / "train" / f"{name}.yaml")
+
+
+def test_the_published_locator_is_trained_as_published() -> None:
+    """Breaks when an option beyond the paper is on in its preset, or a number that the paper gives is another."""
+    settings = load_settings(PaslSettings, recipes_dir() / "train" / "pasl-paper.yaml")
+    assert (settings.coordinates, settings.dilations, settings.similarity) == (False, (1, 1), "dot")
+    assert (settings.phrases, settings.made_up, settings.augment, settings.data.size) == (0, 0, False, 512)
+    assert (settings.channels, settings.hidden) == ((64, 128, 256, 512, 512, 512), 1024)
+    loop = settings.loop
+    assert (loop.learning_rate, loop.weight_decay, loop.warmup, loop.batch) == (1e-4, 0.02, 500, 64)
+    assert loop.steps * loop.batch == 32 * 70_000
 
 
 def test_overrides_reach_nested_settings() -> None:
