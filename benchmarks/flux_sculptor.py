@@ -3,6 +3,7 @@
 python benchmarks/flux_sculptor.py grid -o OUT      # locator off and on x none, latent, value and s2d-ec fusion
 python benchmarks/flux_sculptor.py stages -o OUT    # T against reach and preservation; --steps 30 is the paper's N
 python benchmarks/flux_sculptor.py masks -o OUT     # precise, rough, noisy and coarse masks
+python benchmarks/flux_sculptor.py sweep sampling.guidance=2,3,4 flux_sculptor.value_blocks=0,2,4 -o OUT  # options
 python benchmarks/flux_sculptor.py editors -o OUT   # the other bundled editors on the same edits, all pasted back
 
 Each prints a table and writes it with its JSON, a chart and a sheet of pictures into OUT.
@@ -65,8 +66,19 @@ def stage_variants(steps: int, stages: list[int] | None) -> dict[str, dict[int, 
     }
 
 
+def sweep_variants(options: list[str]) -> list[Variant]:
+    """Every combination of `KEY=VALUE,VALUE` options, over the recipe as it is."""
+    axes = [
+        [(key, value) for value in values.split(",")] for key, values in (option.split("=", 1) for option in options)
+    ]
+    made = (dict(combination) for combination in itertools.product(*axes))
+    return [
+        Variant(", ".join(f"{key.split('.')[-1]} {v}" for key, v in settings.items()), settings) for settings in made
+    ]
+
+
 def measured(asked: argparse.Namespace) -> None:
-    """Grid, stages or masks."""
+    """Grid, stages, masks or sweep."""
     settings = settings_of(asked)
     steps = load_recipe(asked.recipe, settings).sampling.steps
     grid, stages = grid_variants(), stage_variants(steps, asked.stages)
@@ -74,6 +86,7 @@ def measured(asked: argparse.Namespace) -> None:
         "grid": [variant for group in grid.values() for variant in group],
         "stages": [variant for points in stages.values() for variant in points.values()],
         "masks": [Variant(kind, fused("s2d-ec"), kind) for kind in KINDS],
+        "sweep": sweep_variants(asked.options),
     }[asked.what]
     bench = load_bench(asked.recipe, settings, variants, bundled_judge(), bundled_clip(), asked.locator, asked.rough)
     tasks = make_tasks(asked.count, asked.seed, asked.attributes, split=asked.split, size=bench.size)
@@ -156,7 +169,8 @@ def settings_of(asked: argparse.Namespace) -> dict[str, str]:
 def main() -> None:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("grid", "stages", "masks", "editors"))
+    parser.add_argument("what", choices=("grid", "stages", "masks", "sweep", "editors"))
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE,VALUE", help="what to try (sweep)")
     parser.add_argument("--recipe", default="mini/flux-sculptor")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)

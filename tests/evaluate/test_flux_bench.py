@@ -22,8 +22,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.syspath_prepend(BENCHMARKS)
 
     def made(what: str, *more: str) -> dict[str, Any]:
-        arguments = [what, "--recipe", "smoke/flux-sculptor", "--count", "2", "--attributes", "glasses", "cheeks=rosy"]
-        monkeypatch.setattr("sys.argv", ["flux_sculptor.py", *arguments, *more, "-o", str(tmp_path)])
+        arguments = ["--recipe", "smoke/flux-sculptor", "--count", "2", "--attributes", "glasses", "cheeks=rosy"]
+        monkeypatch.setattr("sys.argv", ["flux_sculptor.py", what, *more, *arguments, "-o", str(tmp_path)])
         runpy.run_path(str(BENCHMARKS / "flux_sculptor.py"), run_name="__main__")
         document: dict[str, Any] = json.loads((tmp_path / f"{what}.json").read_text())
         return document
@@ -77,6 +77,20 @@ def test_four_kinds_of_masks(run: Run) -> None:
     assert [*shares] == ["precise", "rough", "noisy", "coarse"]
     assert len(set(shares.values())) == 4
     assert shares["coarse"] > 2 * shares["precise"]
+
+
+def test_a_sweep_of_options(run: Run) -> None:
+    """Breaks when a combination is missing, or an option does not reach the editor."""
+    found = run("sweep", "sampling.guidance=1,4", "sampling.strength=0.5,1", "--steps", "2")
+    edits = {name: f["evaluations"] for name, f in found["figures"].items() if name in found["variants"]}
+    assert edits == {
+        "guidance 1, strength 0.5": 2,
+        "guidance 1, strength 1": 4,
+        "guidance 4, strength 0.5": 2,
+        "guidance 4, strength 1": 4,
+    }
+    assert len(found["inversions"]) == 4
+    assert len({f["clip_score"] for f in found["figures"].values()}) == len(found["figures"])
 
 
 def test_editors_beside_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
