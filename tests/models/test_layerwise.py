@@ -176,3 +176,13 @@ def test_auto_takes_8_bits_before_one_layer_at_a_time(monkeypatch: pytest.Monkey
     assert residence.preset_for(plan, sizes, sizes | {"transformer": round(14.1 * 2**30)}) == taken
     asked = replace(plan, memory="lowest")
     assert residence.preset_for(asked, sizes, sizes) == "lowest", "what was asked for is kept"
+
+
+def test_an_edit_with_8_bits_says_so() -> None:
+    """Breaks when `auto` saves memory at the result's expense and the user is not told."""
+    from faceedit.editors.flux_sculptor.editor import IN_8_BITS, FluxSculptorEditor
+    from faceedit.recipe import load_recipe
+
+    recipe = load_recipe("smoke/flux-sculptor")
+    assert FluxSculptorEditor(recipe, load_components(FLUX, layerwise(transformer="fp8"))).notes == (IN_8_BITS,)
+    assert FluxSculptorEditor(recipe, load_components(FLUX, layerwise())).notes == ()

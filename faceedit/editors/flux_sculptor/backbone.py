@@ -17,6 +17,7 @@ from faceedit.editors.flux_sculptor.memory import (
     activation_bytes,
     bank_bytes,
     choose_bank,
+    decoder_bytes,
 )
 from faceedit.models.flux import Flux, FluxText
 from faceedit.models.free_memory import free_device_bytes, free_host_bytes
@@ -35,7 +36,7 @@ class SculptBackbone:
     """
 
     def __init__(self, flux: Flux, side: int, blocks: int) -> None:
-        self.flux = flux
+        self.flux, self.side = flux, side
         self.size = flux.grid(side)
         self.tokens = self.size[0] * self.size[1]
         self.blocks = blocks
@@ -68,7 +69,9 @@ class SculptBackbone:
         transformer, device = self.flux.transformer, self.flux.device
         width, itemsize = transformer.inner_dim, self.flux.dtype.itemsize
         needed = bank_bytes(len(keys), self.blocks, self.tokens, width, itemsize)
-        working = activation_bytes(self.tokens, self.flux.text_tokens, width, itemsize)
+        # The bank is still there when the picture is decoded.
+        decoding = decoder_bytes(self.side, self.flux.vae.config.block_out_channels[0])
+        working = max(activation_bytes(self.tokens, self.flux.text_tokens, width, itemsize), decoding)
         free = free_device_bytes(device) - working - _bytes_to_come(transformer, device)
         place = choose_bank(asked, needed, max(0, free), free_host_bytes() if device.type == "cuda" else 0)
         if place == DUAL:

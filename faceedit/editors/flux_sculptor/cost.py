@@ -113,13 +113,13 @@ def cost_of(recipe: Any, transformer: Any, vae: Any, itemsize: int, room: Room) 
     plan = plan_edit(options, times, recipe.sampling.strength)
     needed = bank_bytes(len(plan.keys), plan.blocks, tokens, width, itemsize)
     one_row = activation_bytes(tokens, options.text_tokens, width, itemsize)
-    left = max(0, room.free_device - room.phases[1] - one_row)
+    decoding = decoder_bytes(recipe.size, vae.config.block_out_channels[0])
+    left = max(0, room.free_device - room.phases[1] - max(one_row, decoding))
     bank = choose_bank(options.bank, needed, left, room.free_host) if plan.keys else "none"
     call = one_row * (2 if bank == DUAL else 1)
     path = latent_bytes(2 * len(plan) + 1, tokens, transformer.config.in_channels)
     held = path + (needed if bank == STORE_DEVICE else 0)
     text, denoiser, autoencoder = room.phases
-    decoding = decoder_bytes(recipe.size, vae.config.block_out_channels[0])
     counted = work(plan, bank == DUAL)
     return Cost(
         evaluations=counted.calls,

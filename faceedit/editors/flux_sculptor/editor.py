@@ -20,10 +20,13 @@ from faceedit.editors.flux_sculptor.token_mask import TokenMask, token_mask
 from faceedit.editors.flux_sculptor.trajectory import FluxTrajectory, fill, invert_portrait, trajectory_settings
 from faceedit.errors import NothingToEditError, UsageError
 from faceedit.models.flux import Flux, FluxText, unpack
+from faceedit.models.layerwise import rests_in_8_bits
 from faceedit.models.stable_diffusion import to_model_range
 from faceedit.request import EditText
 from faceedit.samplers.flow import Arrival, Evaluation
 from faceedit.samplers.flow_schedule import flow_schedule
+
+IN_8_BITS = "the transformer's weights rest in 8 bits, which changes the result a little (device.memory)"
 
 
 class FluxSculptorEditor:
@@ -49,6 +52,11 @@ class FluxSculptorEditor:
         self.backbone = SculptBackbone(self.flux, self.size, self.options.value_blocks)
         schedule = flow_schedule(self.flux.scheduler_config, self.sampling.steps, self.backbone.tokens)
         self.plan: SculptPlan = plan_edit(self.options, schedule.times, self.sampling.strength)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That weights rest in 8 bits, where they do: `device.memory: auto` may have chosen it."""
+        return (IN_8_BITS,) if rests_in_8_bits(self.flux.transformer) else ()
 
     def invert(self, pixels: Float3, source: str) -> FluxTrajectory:
         """Lead the crop into its noise; the trajectory serves any number of edits."""

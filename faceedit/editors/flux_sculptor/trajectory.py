@@ -15,6 +15,7 @@ from faceedit.editors.base import Float3, Trajectory, finite
 from faceedit.editors.flux_sculptor.backbone import SculptBackbone
 from faceedit.editors.flux_sculptor.plan import SculptPlan
 from faceedit.models.flux import FluxText, pack
+from faceedit.models.layerwise import rests_in_8_bits
 from faceedit.models.stable_diffusion import to_model_range
 from faceedit.samplers.flow import MIDPOINT, NODE, Evaluation
 
@@ -80,6 +81,7 @@ def trajectory_settings(backbone: SculptBackbone, plan: SculptPlan, guidance: fl
         "guidance": guidance,
         "scaling": [flux.scaling_factor, flux.shift_factor],
         "text_tokens": flux.text_tokens,
+        "in_8_bits": rests_in_8_bits(flux.transformer),
     }
 
 
