@@ -66,19 +66,19 @@ def overlay(rgb: Bytes3, mask: Float2, strength: float = 0.5) -> Bytes3:
     return np.asarray(drawn, dtype=np.uint8)
 
 
-def heat_map(rgb: Bytes3, heat: Float2, strength: float = 0.6) -> Bytes3:
-    """The picture under a map of how sure a locator is: black is 0, red a half, pale yellow 1 (inferno).
+def heat_map(rgb: Bytes3, heat: Float2) -> Bytes3:
+    """The picture under a map of how sure a locator is: dimmed where 0, red at a half, pale yellow at 1 (inferno).
 
     Args:
         rgb: uint8 [H, W, 3].
         heat: float32 [H, W] in [0, 1].
-        strength: opacity of the colours.
     """
     import cv2
 
-    levels = np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1]
-    return np.asarray(np.rint(rgb * (1 - strength) + colours * strength), dtype=np.uint8)
+    sure = np.clip(heat, 0, 1)
+    colours = cv2.applyColorMap(np.rint(sure * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    share = (0.3 + 0.4 * sure)[..., None]
+    return np.asarray(np.rint(rgb * (1 - share) + colours * share), dtype=np.uint8)
 
 
 def draw_faces(rgb: Bytes3, faces: Sequence[Face]) -> Bytes3:

@@ -111,3 +111,13 @@ def test_outside_max_abs_diff_sees_one_level_and_ignores_the_inside() -> None:
     assert compare.outside_max_abs_diff(a, b, mask) == 1
     with pytest.raises(UsageError):
         compare.outside_max_abs_diff(a, b, mask[:5])
+
+
+def test_a_heat_map_dims_where_nothing_is_and_glows_where_all_is() -> None:
+    """Breaks when the map covers the picture, or sure and unsure look alike."""
+    rgb = np.full((8, 8, 3), 120, np.uint8)
+    heat = np.zeros((8, 8), np.float32)
+    heat[:, 4:] = 1
+    drawn = compare.heat_map(rgb, heat).astype(int)
+    assert (0 < drawn[:, :4]).all() and (drawn[:, :4] < 120).all()
+    assert (drawn[:, 4:, 0] > 200).all() and drawn.shape == rgb.shape
