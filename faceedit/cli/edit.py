@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from faceedit.run import Prepared
 
 SCHEMA = "faceedit.edit/1"
-NO_MAPS = "there are no maps to save: this editor shows none; ca-edit does, and inpaint with --stfg"
+NO_MAPS = "there are no maps to save: this editor shows none; the others do, and inpaint with --stfg"
 LOSSY = "JPEG changes pixels a little everywhere; PNG, WebP and TIFF keep those outside the mask as they are"
 
 
