@@ -108,11 +108,11 @@ def print_edits(answers: dict[str, list[lo.Answered]], edits: dict[str, list[lo.
 
 
 def latency(locator: PaslLocator) -> None:
-    """Milliseconds on one core, median of 7."""
+    """Milliseconds on one thread."""
     network = locator.network
     size = network.config.size
     rgb, said = np.zeros((size, size, 3), np.uint8), ["a person with rosy cheeks"]
-    print(f"one core, {weights_of(network):,} weights, {size} px:")
+    print(f"processor time of one thread, {weights_of(network):,} weights, {size} px:")
     print(f"  the sentence {timed(lambda: locator.encode(said)):.1f} ms")
     for count in (1, 22):
         print(f"  whole answer to {count}: {timed(lambda n=count: locator.cells(rgb, said * n)):.1f} ms")
@@ -130,12 +130,12 @@ def weights_of(network: torch.nn.Module) -> int:
 
 
 def timed(work: Callable[[], object], repeats: int = 7) -> float:
-    """Median wall-clock milliseconds; the first call warms up."""
+    """Median milliseconds of processor time, which other work on the machine does not change; the first call warms up."""
     seconds = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return 1000 * median(seconds[1:])
 
 
