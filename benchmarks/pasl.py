@@ -130,7 +130,7 @@ def weights_of(network: torch.nn.Module) -> int:
 
 
 def timed(work: Callable[[], object], repeats: int = 7) -> float:
-    """Median milliseconds of processor time, which other work on the machine does not change; the first call warms up."""
+    """Median milliseconds of processor time, which other work does not change; the first call warms up."""
     seconds = []
     for _ in range(repeats + 1):
         start = time.process_time()
