@@ -111,11 +111,11 @@ def latency(locator: PaslLocator) -> None:
     """Milliseconds on one thread."""
     network = locator.network
     size = network.config.size
-    rgb, said = np.zeros((size, size, 3), np.uint8), ["a person with rosy cheeks"]
+    portrait, said = lo.portrait_of_render(render(held_out_seed(0), size)), ["a person with rosy cheeks"]
     print(f"processor time of one thread, {weights_of(network):,} weights, {size} px:")
     print(f"  the sentence {timed(lambda: locator.encode(said)):.1f} ms")
     for count in (1, 22):
-        print(f"  whole answer to {count}: {timed(lambda n=count: locator.cells(rgb, said * n)):.1f} ms")
+        print(f"  whole answer to {count}: {timed(lambda n=count: locator.answers(portrait, said * n)):.1f} ms")
     published = Pasl(PaslConfig()).eval().requires_grad_(False).to(memory_format=torch.channels_last)
     picture, text = torch.zeros(1, 3, 512, 512).contiguous(memory_format=torch.channels_last), torch.zeros(1, 768)
     print(f"published size, random weights, {weights_of(published):,} weights, 512 px, without its text encoder:")

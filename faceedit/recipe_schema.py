@@ -44,8 +44,14 @@ class Locator:
     dilate: float = option(0.0, "the mask grows by this share of the crop's side", at_least=0.0, at_most=0.5)
     hull: bool = option(False, "the mask is replaced by its convex hull")
     weights: str = option("bundled:pasl-mini-1", "pasl: bundled:SET, or a folder that `faceedit train pasl` exported")
+    ask: str = option(
+        "regions",
+        "pasl: phrase asks by the words themselves, as the paper does; regions by the regions that are read out of "
+        "them, for weights whose text encoder knows few words",
+        choices=("regions", "phrase"),
+    )
     threshold: float = option(
-        0.5,
+        0.1,
         "pasl: what it is surer of than this is edited; 0 takes its soft answer as the mask, as the paper does",
         at_least=0.0,
         at_most=0.99,

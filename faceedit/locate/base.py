@@ -37,7 +37,7 @@ def _pasl(recipe: Recipe) -> Locator:
     from faceedit.models.plan import device_plan
 
     options = recipe.locator
-    return open_pasl(options.weights, options.threshold, str(device_plan(recipe.device).device))
+    return open_pasl(options.weights, options.threshold, options.ask, str(device_plan(recipe.device).device))
 
 
 Builder = Callable[[Recipe], Locator]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
 import torch
 from einops import rearrange
+from torch import Tensor
 
 from faceedit import faces
 from faceedit.errors import NothingToEditError, UsageError
@@ -16,6 +18,7 @@ from faceedit.models.pasl import Pasl, load_pasl, pasl_folder
 from faceedit.models.sentence_features import SentenceFeatures, load_sentence_features
 from faceedit.request import AttributePhrase, Bytes3, EditText, Float2, Mask, Portrait
 from faceedit.sentences import DEFAULT_SUBJECT, canonical, sentences
+from faceedit.text2mask.prompts import PROMPTS
 
 SURE = 0.5
 """An answer that nowhere reaches this much has found nothing."""
@@ -29,11 +32,12 @@ class PaslLocator:
         encode: the text encoder that it was trained with.
         threshold: cells above it are edited wholly, the others not at all; 0 keeps the soft answer, as the paper does,
             which is then above 0 nearly everywhere.
+        ask: "phrase" as the paper: the sentence of each phrase. "regions": the regions that the walk reads out of the
+            phrase, each by the mean of all its prompts; for a text encoder that knows few words.
     """
 
-    def __init__(self, network: Pasl, encode: SentenceFeatures, threshold: float = SURE) -> None:
-        self.network, self.encode, self.threshold = network, encode, threshold
-        self.device = encode.device
+    def __init__(self, network: Pasl, encode: SentenceFeatures, threshold: float = SURE, ask: str = "phrase") -> None:
+        self.network, self.encode, self.threshold, self.ask = network, encode, threshold, ask
 
     def locate(self, portrait: Portrait, edit: EditText) -> Mask:
         """The union over the edit's phrases, each asked for on its own.
@@ -50,7 +54,10 @@ class PaslLocator:
         """
         if not edit.phrases:
             raise UsageError("the edit names nothing that could be found", "give --region NAME or --mask FILE")
-        answers = self.answers(portrait, [sentence_of(phrase) for phrase in edit.phrases])
+        features = torch.cat([self._features_of(phrase) for phrase in edit.phrases])
+        counts = [len(self._regions_of(phrase)) or 1 for phrase in edit.phrases]
+        found = iter(self._answers(portrait, features))
+        answers = [np.maximum.reduce([next(found) for _ in range(count)]) for count in counts]
         parts, notes = [], []
         for phrase, answer in zip(edit.phrases, answers, strict=True):
             if float(answer.max()) >= SURE:
@@ -66,28 +73,52 @@ class PaslLocator:
             )
         heat = np.maximum.reduce(parts)
         values = (heat > self.threshold).astype(np.float32) if self.threshold else heat
-        origin = f"pasl: {', '.join(canonical(phrase) for phrase in edit.phrases)}"
+        asked = [name for phrase in edit.phrases for name in self._regions_of(phrase) or (canonical(phrase),)]
+        origin = f"pasl: {', '.join(dict.fromkeys(asked))}"
         return Mask(values, origin, "; ".join(notes), heat)
 
-    def answers(self, portrait: Portrait, texts: list[str]) -> list[Float2]:
+    def answers(self, portrait: Portrait, texts: Sequence[str]) -> list[Float2]:
         """The soft answer to each sentence, float32 [H, W] in [0, 1]; 0 outside the crop. One look at the picture."""
-        size = self.network.config.size
-        cells = self.cells(faces.crop_pixels(portrait, size), texts)
-        smooth = [cv2.resize(answer, (size, size), interpolation=cv2.INTER_LINEAR) for answer in cells]
-        return [faces.uncrop_mask(np.asarray(answer, dtype=np.float32), portrait) for answer in smooth]
+        return self._answers(portrait, self._text(texts))
+
+    def region_answers(self, portrait: Portrait, regions: Sequence[str]) -> list[Float2]:
+        """As `answers`, for regions by name."""
+        return self._answers(portrait, torch.cat([self._region(name) for name in regions]))
 
     @torch.no_grad()
-    def cells(self, rgb: Bytes3, texts: list[str]) -> list[Float2]:
-        """The network's own answer to each sentence, float32 [S/8, S/8] in [0, 1]: σ(Σ f_img f_text), eq. 6.
+    def cells(self, rgb: Bytes3, text: Tensor) -> list[Float2]:
+        """The network's own answers, float32 [S/8, S/8] in [0, 1]: σ(Σ f_img f_text), eq. 6.
 
         Args:
             rgb: uint8 [S, S, 3], an upright portrait at the network's size.
-            texts: sentences.
+            text: f_text [K, C].
         """
         pixels = rearrange(torch.from_numpy(np.ascontiguousarray(rgb)), "h w c -> 1 c h w").float() / 127.5 - 1
-        parameter = next(self.network.parameters())
-        logits = self.network(pixels.to(parameter), self.encode(texts).to(parameter))
-        return list(logits.sigmoid()[0].cpu().numpy())
+        image = self.network.image_features(pixels.to(next(self.network.parameters())))
+        return list(self.network.similarity(image, text).sigmoid()[0].cpu().numpy())
+
+    def _answers(self, portrait: Portrait, text: Tensor) -> list[Float2]:
+        size = self.network.config.size
+        cells = self.cells(faces.crop_pixels(portrait, size), text)
+        smooth = [cv2.resize(answer, (size, size), interpolation=cv2.INTER_LINEAR) for answer in cells]
+        return [faces.uncrop_mask(np.asarray(answer, dtype=np.float32), portrait) for answer in smooth]
+
+    def _regions_of(self, phrase: AttributePhrase) -> tuple[str, ...]:
+        """What to ask for by region; empty where the phrase itself is asked."""
+        return phrase.regions if self.ask == "regions" else ()
+
+    def _features_of(self, phrase: AttributePhrase) -> Tensor:
+        regions = self._regions_of(phrase)
+        return torch.cat([self._region(name) for name in regions]) if regions else self._text([sentence_of(phrase)])
+
+    @torch.no_grad()
+    def _text(self, texts: Sequence[str]) -> Tensor:
+        """f_text [K, C] of sentences."""
+        return self.network.text_features(self.encode(list(texts)).to(next(self.network.parameters())))
+
+    def _region(self, name: str) -> Tensor:
+        """f_text [1, C] of a region: the mean over all its prompts of training."""
+        return self._text(PROMPTS[name]).mean(0, keepdim=True)
 
 
 def sentence_of(phrase: AttributePhrase) -> str:
@@ -95,19 +126,19 @@ def sentence_of(phrase: AttributePhrase) -> str:
     return sentences((phrase,), DEFAULT_SUBJECT).target
 
 
-def open_pasl(weights: str, threshold: float = SURE, device: str = "cpu") -> PaslLocator:
+def open_pasl(weights: str, threshold: float = SURE, ask: str = "phrase", device: str = "cpu") -> PaslLocator:
     """The locator with these weights; they are read once per process.
 
     Args:
         weights: "bundled:SET", or a folder that `faceedit train pasl` exported.
-        threshold: see `PaslLocator`.
+        threshold, ask: see `PaslLocator`.
         device: where it runs.
 
     Raises:
         WeightsError: the weights or their text encoder are missing or damaged.
         UsageError: no bundled set has that name.
     """
-    return PaslLocator(*_loaded(weights, device), threshold)
+    return PaslLocator(*_loaded(weights, device), threshold, ask)
 
 
 @lru_cache(maxsize=2)
