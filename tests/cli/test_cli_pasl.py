@@ -27,7 +27,7 @@ def test_mask_draws_the_answer(call: Call, tmp_path: Path) -> None:
     outcome = call("mask", tmp_path / "portrait.png", "rosy cheeks", *PASL, "--json")
     assert outcome.code == 0, outcome.err
     (document,) = outcome.documents
-    assert document["mask_origin"] == "pasl: rosy cheeks" and not document["warnings"]
+    assert document["mask_origin"] == "pasl: cheeks" and not document["warnings"]
     mask, overlay, heat = (drawn(Path(document[name])) for name in ("output", "overlay", "heat"))
     assert mask.shape == (256, 256) and overlay.shape == heat.shape == (256, 256, 3)
     answer, truth = mask >= 128, portrait.regions["cheeks"] >= 0.5

@@ -18,6 +18,7 @@ from faceedit.locate.template import place
 from faceedit.models.pasl import Pasl, PaslConfig, save_pasl
 from faceedit.models.random import random_components
 from faceedit.models.sentence_features import SentenceFeatures
+from faceedit.portraits.render import render
 from faceedit.prompts import parse
 from faceedit.recipe_schema import Locator, Recipe
 from faceedit.request import EditText, Face, Picture, Portrait
@@ -120,6 +121,23 @@ def test_each_phrase_is_asked_as_the_sentence_of_its_own_edit() -> None:
     ]
 
 
+def test_regions_are_asked_for_by_the_mean_of_their_prompts() -> None:
+    """Breaks when the phrase's own words still decide, or one region of several is dropped."""
+    by_region = open_pasl("bundled:pasl-mini-1", ask="regions")
+    drawn = render(1_000_000_007, 256)
+    here = faces.whole_portrait(portrait(drawn.image).picture)
+    for words in ("a zorgle on the chin", "bushy eyebrows and red lips"):
+        edit = parse([words])
+        found = by_region.locate(here, edit)
+        assert found.heat is not None and found.origin == f"pasl: {', '.join(edit.regions)}"
+        parts = by_region.region_answers(here, edit.regions)
+        np.testing.assert_allclose(found.heat, np.maximum.reduce(parts), atol=1e-5)
+        truth = np.maximum.reduce([drawn.regions[name] for name in edit.regions]) >= 0.5
+        assert (truth & (found.heat >= 0.5)).sum() / (truth | (found.heat >= 0.5)).sum() > 0.5
+    assert by_region.locate(here, parse(["a full beard"])).origin == "pasl: beard"
+    assert open_pasl("bundled:pasl-mini-1").locate(here, parse(["a full beard"])).origin == "pasl: a full beard"
+
+
 def test_nothing_found_falls_back_to_the_template_and_says_so(encode: SentenceFeatures) -> None:
     """Breaks when an edit that the template would place stops, or the stand-in is passed off as PASL's answer."""
     here = portrait(patch(slice(0, 0), slice(0, 0)))
@@ -141,9 +159,14 @@ def test_it_is_built_from_a_recipe(tmp_path: Path) -> None:
     """Breaks when locator.weights or locator.threshold do not arrive."""
     save_pasl(Pasl(PaslConfig(32, (2, 2, 2, 2, 2, 2), 128, 4, text="bundled:mini-2")), tmp_path)
     assert "pasl" in locator_names()
-    recipe = replace(Recipe(), locator=Locator(name="pasl", weights=str(tmp_path), threshold=0.25))
+    recipe = replace(Recipe(), locator=Locator(name="pasl", weights=str(tmp_path), threshold=0.25, ask="phrase"))
     built = build_locator("pasl", recipe)
-    assert isinstance(built, PaslLocator) and built.threshold == 0.25 and built.network.config.size == 32
+    assert (
+        isinstance(built, PaslLocator)
+        and built.threshold == 0.25
+        and built.ask == "phrase"
+        and built.network.config.size == 32
+    )
     assert open_pasl(str(tmp_path)).network is built.network, "weights are read once"
     rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     heat = built.answers(faces.whole_portrait(portrait(rgb).picture), ["a person with red lips"])[0]
