@@ -1,8 +1,8 @@
 """PASL against the region templates on held-out portraits: mean IoU by region and by wording, and what it costs.
 
 Both are cut at 0.5 and compared at the portraits' own size. "seen" sentences are those of training, "unseen" ones were
-kept out of it. The template is given the right region's name, so it has no wordings; "known" puts it onto the
-renderer's own landmarks, "found" onto the face that the walk of an edit finds.
+kept out of it; "named" asks by the mean of a region's prompts. The template is told the right region too; "known" puts
+it onto the renderer's own landmarks, "found" onto the face that the walk of an edit finds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from faceedit.train.place_wordings import attribute_wordings
 
 PAPER = tuple((region,) for region in TEXT2MASK_REGIONS)
 ALL = tuple((region,) for region in REGIONS)
+EDITS = ("edits", "edits, held out")
+BY_REGION = ("named", "known", "found")
+"""Locators that are told the right region: PASL by its name, the template on either face."""
 
 
 def main() -> None:
@@ -49,20 +52,26 @@ def main() -> None:
         draw(locator, asked.picture, asked.size)
         return
     groups = wordings()
-    answers: dict[str, list[lo.Answered]] = {name: [] for name in (*groups, "known", "found")}
-    edits: dict[str, list[lo.Answered]] = {"known": [], "found": []}
+    answers: dict[str, list[lo.Answered]] = {name: [] for name in (*groups, *BY_REGION)}
+    edits: dict[str, list[lo.Answered]] = {name: [] for name in BY_REGION}
+    places = tuple(dict.fromkeys(regions for name in EDITS for _, regions in groups[name]))
     lost = 0
     for number in range(asked.count):
         portrait = render(held_out_seed(number), asked.size)
         for name, said in groups.items():
             answers[name] += lo.score_pasl(locator, portrait, said)
-        places = tuple(dict.fromkeys(r for name in ("edits", "edits, held out") for _, r in groups[name]))
+        masks = {
+            "named": lo.pasl_masks(locator, portrait),
+            "known": lo.template_masks(portrait, lo.known_face(portrait)),
+        }
         found = lo.found_face(portrait)
-        lost += found is None
-        for name, face in (("known", lo.known_face(portrait)), ("found", found)):
-            if face is not None:
-                answers[name] += lo.score_template(portrait, ALL, face)
-                edits[name] += lo.score_template(portrait, places, face)
+        if found is None:
+            lost += 1
+        else:
+            masks["found"] = lo.template_masks(portrait, found)
+        for name, own in masks.items():
+            answers[name] += lo.score_places(portrait, ALL, own)
+            edits[name] += lo.score_places(portrait, places, own)
     print(
         f"{asked.weights}, {asked.count} held-out portraits of {asked.size} px, IoU cut at 0.5; no face found on {lost}"
     )
@@ -77,7 +86,7 @@ def wordings() -> dict[str, tuple[lo.Said, ...]]:
         name: tuple((f"a person with {text}", (r,)) for r in REGIONS for text in table[r])
         for name, table in tables.items()
     }
-    for name, held_out in (("edits", False), ("edits, held out", True)):
+    for name, held_out in zip(EDITS, (False, True), strict=True):
         typed = {f"a person with {t}" for a in ATTRIBUTES for t in (a.held_out if held_out else a.phrases[:1])}
         groups[name] = tuple((w.text, w.regions) for w in attribute_wordings(held_out) if w.text in typed)
     return groups
@@ -85,10 +94,10 @@ def wordings() -> dict[str, tuple[lo.Said, ...]]:
 
 def print_regions(answers: dict[str, list[lo.Answered]]) -> None:
     """One row for each region."""
-    columns = ("seen", "unseen", "known", "found")
+    columns = ("named", "seen", "unseen", "known", "found")
     means = {name: lo.mean_by_region(answers[name]) for name in columns}
-    print("| region | PASL, seen | PASL, unseen | template, known | template, found |")
-    print("|---|---|---|---|---|")
+    print("| region | PASL, named | PASL, seen | PASL, unseen | template, known | template, found |")
+    print("|---|---|---|---|---|---|")
     for regions in ALL:
         print(f"| {regions[0]} | " + " | ".join(f"{means[name][regions]:.3f}" for name in columns) + " |")
     for title, rows in (("mean of the paper's 18", PAPER), ("mean of all 22", ALL)):
@@ -97,13 +106,13 @@ def print_regions(answers: dict[str, list[lo.Answered]]) -> None:
 
 def print_edits(answers: dict[str, list[lo.Answered]], edits: dict[str, list[lo.Answered]]) -> None:
     """The places of edits: unions of regions, weighed as often as the vocabulary asks for them."""
-    template = {name: lo.mean_by_region(found) for name, found in edits.items()}
-    print("| edits of the mini vocabulary | PASL | template, known | template, found |")
-    print("|---|---|---|---|")
-    for name in ("edits", "edits, held out"):
+    by_region = {name: lo.mean_by_region(found) for name, found in edits.items()}
+    print("| edits of the mini vocabulary | PASL, phrase | PASL, named | template, known | template, found |")
+    print("|---|---|---|---|---|")
+    for name in EDITS:
         own = [answer for answer in answers[name] if not np.isnan(answer.iou)]
-        others = [np.mean([template[face][a.regions] for a in own]) for face in ("known", "found")]
-        title = "first wordings, trained on" if name == "edits" else "held-out wordings"
+        others = [np.mean([by_region[column][a.regions] for a in own]) for column in BY_REGION]
+        title = "first wordings, trained on" if name == EDITS[0] else "held-out wordings"
         print(f"| {title} | {np.mean([a.iou for a in own]):.3f} | " + " | ".join(f"{v:.3f}" for v in others) + " |")
 
 

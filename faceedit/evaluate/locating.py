@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from faceedit.evaluate.runner import portrait_of_render
 from faceedit.locate.pasl import PaslLocator
 from faceedit.locate.template import place
 from faceedit.portraits.render import Rendered
+from faceedit.regions import REGIONS
 from faceedit.request import Face, Float2
 
 Said = tuple[str, tuple[str, ...]]
@@ -53,12 +54,24 @@ def score_pasl(locator: PaslLocator, portrait: Rendered, asked: Sequence[Said]) 
     ]
 
 
-def score_template(portrait: Rendered, places: Iterable[tuple[str, ...]], face: Face) -> list[Answered]:
-    """The region templates of unions of regions, put onto `face`."""
-    size = (portrait.size, portrait.size)
+def score_places(portrait: Rendered, places: Iterable[tuple[str, ...]], masks: Mapping[str, Float2]) -> list[Answered]:
+    """Unions of regions, from one mask for each region as a locator gives them, float32 [S, S]."""
     return [
-        Answered(regions, "", overlap(place(regions, face, size), truth_of(portrait, regions))) for regions in places
+        Answered(
+            regions, "", overlap(np.maximum.reduce([masks[name] for name in regions]), truth_of(portrait, regions))
+        )
+        for regions in places
     ]
+
+
+def pasl_masks(locator: PaslLocator, portrait: Rendered) -> dict[str, Float2]:
+    """PASL's soft answer for every region by name."""
+    return dict(zip(REGIONS, locator.region_answers(portrait_of_render(portrait), REGIONS), strict=True))
+
+
+def template_masks(portrait: Rendered, face: Face) -> dict[str, Float2]:
+    """The template of every region, put onto `face`."""
+    return {name: place((name,), face, (portrait.size, portrait.size)) for name in REGIONS}
 
 
 def known_face(portrait: Rendered) -> Face:
