@@ -14,7 +14,7 @@ RECIPES = {
     "inpaint": ("inpaint", "mini/inpaint"),
     "ca-edit": ("ca-edit", "mini/ca-edit"),
     "mag-edit": ("mag-edit", "mini/mag-edit"),
-    "flux-sculptor": ("flux-sculptor",),
+    "flux-sculptor": ("flux-sculptor", "mini/flux-sculptor"),
     "mini": ("mini/ca-edit",),
 }
 BACKENDS = tuple(RECIPES)

@@ -94,7 +94,7 @@ def test_options_reach_the_recipe_and_win_over_set() -> None:
 
 
 @pytest.mark.usefixtures("cache")
-@pytest.mark.parametrize("editor", ["inpaint", "ca-edit", "mag-edit"])
+@pytest.mark.parametrize("editor", ["inpaint", "ca-edit", "mag-edit", "flux-sculptor"])
 def test_every_editor_is_a_backend(editor: str) -> None:
     """Breaks when an editor cannot be asked for by name, or its name runs another one."""
     recipe = choose_recipe(asked(backend=editor)).recipe

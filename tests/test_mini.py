@@ -75,6 +75,18 @@ def test_edits_reach_what_they_say_more_often_than_chance(editor) -> None:
     assert reached >= 2
 
 
+def test_flux_sculptor_edits_the_place_and_keeps_the_rest() -> None:
+    """Breaks when the shipped flow does not lead back to its own picture, or an edit does nothing where it should."""
+    edited = edit(Request(EXAMPLE, ("rosy cheeks",), recipe="mini/flux-sculptor"))
+    before, after = load_picture(EXAMPLE).rgb.astype(np.int16), edited.rgb.astype(np.int16)
+    place = edited.mask.values
+    assert np.array_equal(after[place == 0], before[place == 0])
+    redder = (after[..., 0] - after[..., 1]) - (before[..., 0] - before[..., 1])
+    assert redder[place > 0.9].mean() > 4
+    # The flow there and back is no drawing from nothing: what is not asked for stays near its colour.
+    assert np.abs(after - before)[place > 0.9].mean() < 40
+
+
 def test_words_outside_the_vocabulary_are_answered_with_it() -> None:
     """Breaks when a prompt that mini cannot follow is a silent no-op."""
     with pytest.raises(UsageError) as caught:
@@ -82,10 +94,14 @@ def test_words_outside_the_vocabulary_are_answered_with_it() -> None:
     assert "rosy cheeks" in caught.value.hint
 
 
-def test_the_shipped_set_is_whole_and_small() -> None:
-    known = manifest.weight_set("mini-2")
-    assert known is not None
+@pytest.mark.parametrize("name", ["mini-2", "mini-flux-1", "pasl-mini-1", "faces-1"])
+def test_the_shipped_sets_are_whole(name: str) -> None:
+    known = manifest.weight_set(name)
+    assert known is not None and known.files
     assert manifest.check(known).state == manifest.PRESENT
+
+
+def test_the_shipped_sets_are_small() -> None:
     assert sum(path.stat().st_size for path in bundled_weights_dir().rglob("*") if path.is_file()) < SHIPPED_LIMIT
 
 

@@ -94,6 +94,6 @@ def ddim_step(z: Tensor, eps: Tensor, alpha_bar: Tensor, alpha_bar_next: Tensor)
     return alpha_bar_next.sqrt() * z0 + (1 - alpha_bar_next).sqrt() * eps
 
 
-def guided(eps_uncond: Tensor, eps_cond: Tensor, scale: float) -> Tensor:
+def guided(eps_uncond: Tensor, eps_cond: Tensor, scale: float | Tensor) -> Tensor:
     """Classifier-free guidance, ε = ε_∅ + w (ε_c - ε_∅)."""
     return eps_uncond + scale * (eps_cond - eps_uncond)

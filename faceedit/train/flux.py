@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceedit.models.flux import image_ids, pack, unpack
 from faceedit.regions import REGIONS
+from faceedit.samplers.ddim import guided
 from faceedit.samplers.flow import Evaluation, euler
 from faceedit.samplers.flow_schedule import flow_schedule
 from faceedit.train.commands import attribute_of, draw_command, draw_fields
@@ -81,12 +82,23 @@ def make_t5(settings: FluxSettings, tokenizer: Any) -> Any:
     )
 
 
+def read_export(folder: Path) -> dict[str, Any]:
+    """Transformer and T5 encoder of a former run."""
+    from diffusers import FluxTransformer2DModel
+    from transformers import T5EncoderModel
+
+    return {
+        "transformer": FluxTransformer2DModel.from_pretrained(folder / "transformer", use_safetensors=True),
+        "text_encoder_2": T5EncoderModel.from_pretrained(folder / "text_encoder_2", use_safetensors=True),
+    }
+
+
 class FluxObjective:
     """Rectified flow (Liu et al. 2023, eq. 1) with logit-normal times (Esser et al. 2024, sec. 3.1).
 
-    After `guided_after` steps a share of every batch learns the guided velocity instead, v + (g - 1)(v_c - v_0) with
-    both v from the network itself at scale 1 (Tang et al. 2025, model guidance), so that the finished network answers
-    under any scale with one pass, as FLUX.1-dev does.
+    With a `teacher`, a former export, a share of every batch learns its guided velocity instead, v_0 + g (v_c - v_0)
+    (Meng et al. 2023, guidance distillation), so that the finished network answers under any scale with one pass, as
+    FLUX.1-dev does. The teacher is frozen: a network that teaches itself amplifies its own difference without end.
 
     Two helps that a large model does not need: tokens of what the caption speaks about weigh more, and a linear head,
     dropped afterwards, tells from one block's tokens which regions they lie in.
@@ -104,27 +116,26 @@ class FluxObjective:
         self.latents = cache_latents(portraits, Path(settings.vae), latents.with_suffix(".npy"))
         beside = latents.with_name(f"{latents.name}-validation.npy")
         self.validation_latents = cache_latents(validation, Path(settings.vae), beside)
-        if settings.start_from:
-            self.tokenizer_2 = T5Tokenizer.from_pretrained(Path(settings.start_from) / "tokenizer_2")
+        former = settings.start_from or settings.teacher
+        if former:
+            self.tokenizer_2 = T5Tokenizer.from_pretrained(Path(former) / "tokenizer_2")
         else:
             self.tokenizer_2 = t5_tokenizer_of(corpus(TokenizerSettings()), settings.words)
+        self.teacher = read_export(Path(settings.teacher)) if settings.teacher else {}
+        for module in self.teacher.values():
+            module.requires_grad_(False).eval()
         self.side = self.latents.shape[-1] // 2
 
     def build(self) -> dict[str, nn.Module]:
-        from diffusers import FluxTransformer2DModel
-        from transformers import T5EncoderModel
-
         settings = self.settings
-        pooled = self.encoders.text_encoder.config.hidden_size
         if settings.start_from:
-            export = Path(settings.start_from)
-            transformer = FluxTransformer2DModel.from_pretrained(export / "transformer", use_safetensors=True)
-            text = T5EncoderModel.from_pretrained(export / "text_encoder_2", use_safetensors=True)
+            networks = read_export(Path(settings.start_from))
         else:
+            pooled = self.encoders.text_encoder.config.hidden_size
             transformer = make_transformer(settings, self.latents.shape[2], settings.text_width, pooled)
-            text = make_t5(settings, self.tokenizer_2)
-        regions = nn.Linear(transformer.inner_dim, len(REGIONS))
-        return {"transformer": transformer, "text_encoder_2": text, "regions": regions}
+            networks = {"transformer": transformer, "text_encoder_2": make_t5(settings, self.tokenizer_2)}
+        regions = nn.Linear(networks["transformer"].inner_dim, len(REGIONS))
+        return {**networks, "regions": regions}
 
     def batch(self, index: int) -> Batch:
         """`clean`, `noise` [B, C, h, w]; `time`, `guidance` [B]; text of B captions and, in the last row, of "";
@@ -143,9 +154,8 @@ class FluxObjective:
         dropped = rng.random(size) < settings.text_dropout
         texts = ["" if gone else caption.text for gone, caption in zip(dropped, captions, strict=True)]
         time = 1 / (1 + np.exp(-rng.normal(settings.time_mean, settings.time_deviation, size)))
-        guidance = np.ones(size)
-        guided = self._guided(size)
-        guidance[:guided] = rng.uniform(1.0, settings.largest_guidance, guided)
+        guidance, taught = np.ones(size), self._guided(size)
+        guidance[:taught] = rng.uniform(1.0, settings.largest_guidance, taught)
         return {
             "clean": clean,
             "noise": torch.from_numpy(rng.standard_normal(clean.shape, np.float32)),
@@ -156,24 +166,16 @@ class FluxObjective:
             "weight": 1 + settings.stated_weight * rearrange(stated, "b h w -> b (h w)"),
         }
 
-    def loss(self, modules: Modules, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, modules: Modules, batch: Batch, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
         z0, noise, t = pack(batch["clean"]), pack(batch["noise"]), batch["time"]
         z = torch.lerp(z0, noise, t[:, None, None])
         text = modules["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
         pooled = batch["pooled"]
-        n = self._guided(len(z)) if step >= settings.guided_after else 0
-        scale = torch.where(torch.arange(len(z), device=z.device) < n, batch["guidance"], torch.ones_like(t))
+        n, scale = self._guided(len(z)), batch["guidance"]
         target = noise - z0
         if n:
-            with torch.no_grad():
-                twice = torch.cat([z[:n], z[:n]])
-                nothing = repeat(text[-1:], "one l d -> (one n) l d", n=n), pooled[-1:].expand(n, -1)
-                texts = torch.cat([text[:n], nothing[0]]), torch.cat([pooled[:n], nothing[1]])
-                ones = torch.ones(2 * n, device=z.device)
-                told, untold = self._velocity(modules, twice, t[:n].repeat(2), *texts, ones).float().chunk(2)
-            away = (scale[:n] - 1)[:, None, None] * (told - untold)
-            target = torch.cat([target[:n] + away, target[n:]])
+            target = torch.cat([self._taught(z[:n], t[:n], batch, scale[:n]), target[n:]])
         seen: list[Tensor] = []
         hook = self._block(modules["transformer"]).register_forward_hook(lambda *call: seen.append(call[2][1]))
         try:
@@ -217,8 +219,19 @@ class FluxObjective:
         FlowMatchEulerDiscreteScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
 
     def _guided(self, size: int) -> int:
-        """How many rows of a batch learn the guided velocity once that has begun: the first ones."""
-        return round(self.settings.guided_share * size)
+        """How many rows of a batch, the first ones, learn a teacher's guided velocity."""
+        return round(self.settings.guided_share * size) if self.teacher else 0
+
+    @torch.no_grad()
+    def _taught(self, z: Tensor, t: Tensor, batch: Batch, scale: Tensor) -> Tensor:
+        """The teacher's v_0 + g (v_c - v_0) for the batch's first rows, [n, L, 4C]; its last sentence is empty."""
+        n, teacher = len(z), {name: module.to(z.device) for name, module in self.teacher.items()}
+        rows = [*range(n), *[-1] * n]
+        text = teacher["text_encoder_2"](input_ids=batch["ids"][rows]).last_hidden_state
+        ones = torch.ones(2 * n, device=z.device)
+        v = self._velocity(teacher, torch.cat([z, z]), t.repeat(2), text, batch["pooled"][rows], ones)
+        told, untold = v.float().chunk(2)
+        return guided(untold, told, scale[:, None, None])
 
     def _caption(self, row: int, rng: np.random.Generator) -> Caption:
         indices = self.portraits.attributes[row]
@@ -247,7 +260,7 @@ class FluxObjective:
         return block
 
     def _velocity(
-        self, modules: Modules, z: Tensor, t: Tensor, text: Tensor, pooled: Tensor, guidance: Tensor
+        self, modules: Mapping[str, Any], z: Tensor, t: Tensor, text: Tensor, pooled: Tensor, guidance: Tensor
     ) -> Tensor:
         v: Tensor = modules["transformer"](
             hidden_states=z,

@@ -150,8 +150,9 @@ class FluxSettings:
     """A small FLUX on cached latents, with its T5 encoder; `clip` gives the pooled text.
 
     `rope` holds the rotary sizes of a head's three axes, their sum is the head's size. `guided_share` of a batch learn
-    the guided velocity after `guided_after` steps. `stated_weight` is the extra weight of tokens that the caption
-    speaks about, `regions` the weight of the region head on the block `regions_after`. `start_from` is a former export.
+    the guided velocity of a `teacher`, a former export, where one is named. `stated_weight` is the extra weight of
+    tokens that the caption speaks about, `regions` the weight of the region head on the block `regions_after`.
+    `start_from` is a former export.
     """
 
     loop: LoopSettings = field(default_factory=LoopSettings)
@@ -172,7 +173,7 @@ class FluxSettings:
     command_share: float = 0.5
     time_mean: float = 0.0
     time_deviation: float = 1.0
-    guided_after: int = 4000
+    teacher: str | None = None
     guided_share: float = 0.5
     largest_guidance: float = 6.0
     stated_weight: float = 2.0

@@ -223,3 +223,24 @@ def test_a_network_that_answers_nonsense_is_an_error() -> None:
         run(editor)
     with pytest.raises(NumericError, match="step 1"):
         run(editor, trajectory=trajectory)
+
+
+@pytest.mark.parametrize("bank", ["store", "dual"])
+def test_classifier_free_guidance_leads_from_the_source_to_the_target(components, bank) -> None:
+    """Breaks when the two sentences change places, or one of them goes without the source's values: at scale 0 only the
+    source's sentence speaks, and at scale 1 only the target's."""
+    options = {"bank": bank, "sampling__guidance": 1.0}
+    as_source = EditText(**{**vars(ROSY), "target": ROSY.source})
+    plain, back = final(editor_with(components, **options)), final(editor_with(components, **options), text=as_source)
+    barely = final(editor_with(components, true_cfg_scale=1.000001, **options))
+    torch.testing.assert_close(barely, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(final(editor_with(components, true_cfg_scale=0, **options)), back)
+    far = final(editor_with(components, true_cfg_scale=4, **options))
+    assert (far - back).norm() > 1.5 * (plain - back).norm()
+
+
+def test_classifier_free_guidance_leads_from_the_negative_sentence_where_there_is_one(components) -> None:
+    """Breaks when --negative is not heard."""
+    editor = editor_with(components, true_cfg_scale=4)
+    told = EditText(**{**vars(ROSY), "negative": "a hat"})
+    assert not torch.equal(final(editor), final(editor, text=told))

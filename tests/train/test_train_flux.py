@@ -48,7 +48,6 @@ def settings(backbone: Path, tmp_path: Path) -> FluxSettings:
         text_width=16,
         text_layers=1,
         text_heads=2,
-        guided_after=0,
     )
 
 
@@ -73,39 +72,47 @@ def test_fresh_network_answers_nothing(settings: FluxSettings, portraits: Portra
     has exactly the velocity's own square as error."""
     objective = FluxObjective(settings, portraits, portraits)
     batch = objective.batch(0)
-    _, parts = objective.loss(objective.build(), batch, step=-1)
+    _, parts = objective.loss(objective.build(), batch, 0)
     _, target = on_the_line(batch)
     torch.testing.assert_close(parts["velocity"], target.square().mean())
 
 
-def test_guided_rows_learn_the_guided_velocity(settings: FluxSettings, portraits: PortraitCache) -> None:
-    """Breaks when rows with a guidance scale learn another target than v + (g - 1)(v_c - v_0), or tell it to the
-    network as another scale."""
-    whole = dataclasses.replace(settings, guided_share=1.0, stated_weight=0.0, regions=0.0)
+def test_guided_rows_learn_the_teachers_guided_velocity(
+    settings: FluxSettings, portraits: PortraitCache, tmp_path: Path
+) -> None:
+    """Breaks when rows with a guidance scale learn another target than the teacher's v_0 + g (v_c - v_0), tell it to
+    the network as another scale, or the teacher learns as well."""
+    former = FluxObjective(settings, portraits, portraits)
+    former.export(perturbed(former.build()), tmp_path / "former")
+    whole = dataclasses.replace(
+        settings, teacher=str(tmp_path / "former"), guided_share=1.0, stated_weight=0.0, regions=0.0
+    )
     objective = FluxObjective(whole, portraits, portraits)
     modules, batch = perturbed(objective.build()), objective.batch(0)
-    total, _ = objective.loss(modules, batch, step=0)
-    z, target = on_the_line(batch)
-    tokens = modules["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
+    total, _ = objective.loss(modules, batch, 0)
+    z, _ = on_the_line(batch)
     n, t, ones = len(z), batch["time"], torch.ones(len(z))
+    tokens = objective.teacher["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
+    told = objective._velocity(objective.teacher, z, t, tokens[:-1], batch["pooled"][:-1], ones)
     nothing = tokens[-1:].expand(n, -1, -1), batch["pooled"][-1:].expand(n, -1)
-    told = objective._velocity(modules, z, t, tokens[:-1], batch["pooled"][:-1], ones)
-    untold = objective._velocity(modules, z, t, *nothing, ones)
-    guided = target + (batch["guidance"] - 1)[:, None, None] * (told - untold)
-    v = objective._velocity(modules, z, t, tokens[:-1], batch["pooled"][:-1], batch["guidance"])
-    torch.testing.assert_close(total, (v - guided).square().mean(), rtol=1e-5, atol=1e-6)
+    untold = objective._velocity(objective.teacher, z, t, *nothing, ones)
+    target = untold + batch["guidance"][:, None, None] * (told - untold)
+    own = modules["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
+    v = objective._velocity(modules, z, t, own[:-1], batch["pooled"][:-1], batch["guidance"])
+    torch.testing.assert_close(total, (v - target).square().mean(), rtol=1e-5, atol=1e-6)
     assert (batch["guidance"] > 1).all()
+    assert not any(p.requires_grad for module in objective.teacher.values() for p in module.parameters())
 
 
-def test_before_its_time_guidance_is_one(settings: FluxSettings, portraits: PortraitCache) -> None:
-    """Breaks when a network that cannot tell captions apart yet is already led away from the empty one."""
-    later = dataclasses.replace(settings, guided_after=10, stated_weight=0.0, regions=0.0)
-    objective = FluxObjective(later, portraits, portraits)
+def test_without_a_teacher_guidance_is_one(settings: FluxSettings, portraits: PortraitCache) -> None:
+    """Breaks when a network that nobody teaches is told a scale, or learns another velocity than the line's own."""
+    objective = FluxObjective(dataclasses.replace(settings, stated_weight=0.0, regions=0.0), portraits, portraits)
     modules, batch = perturbed(objective.build()), objective.batch(0)
-    total, parts = objective.loss(modules, batch, step=9)
+    total, parts = objective.loss(modules, batch, 0)
     z, target = on_the_line(batch)
     tokens = modules["text_encoder_2"](input_ids=batch["ids"]).last_hidden_state
     plain = torch.ones(len(z))
+    assert torch.equal(batch["guidance"], plain)
     v = objective._velocity(modules, z, batch["time"], tokens[:-1], batch["pooled"][:-1], plain)
     torch.testing.assert_close(total, (v - target).square().mean(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(parts["velocity"], total.detach(), rtol=1e-5, atol=1e-6)

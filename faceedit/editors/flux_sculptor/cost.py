@@ -78,13 +78,14 @@ def work(plan: SculptPlan, dual: bool = False) -> Work:
     """Counted on the solvers themselves.
 
     With all values mixed RF-Solver makes 4N calls, FireFlow N+1 and N+1+T (a fused latent makes the velocity at hand
-    stale), Euler 2N. "dual" adds a row to every call that mixes values.
+    stale), Euler 2N. "dual" adds a row to every call that mixes values; classifier-free guidance doubles an edit's
+    calls.
     """
     fused = {step for step in range(1, len(plan) + 1) if plan.fuses_latents(step)}
     made, asked = evaluations(plan.solve, plan.times), evaluations(plan.solve, plan.descending, fused)
     mixed = sum(plan.source_key(own) is not None for own in asked)
-    calls = len(made) + len(asked)
-    return Work(calls, calls + mixed * dual)
+    calls = len(made) + plan.passes * len(asked)
+    return Work(calls, calls + plan.passes * mixed * dual)
 
 
 def cost_of(recipe: Any, transformer: Any, vae: Any, itemsize: int, room: Room) -> Cost:

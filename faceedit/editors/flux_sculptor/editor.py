@@ -23,9 +23,12 @@ from faceedit.models.flux import Flux, FluxText, unpack
 from faceedit.models.layerwise import rests_in_8_bits
 from faceedit.models.stable_diffusion import to_model_range
 from faceedit.request import EditText
+from faceedit.samplers.ddim import guided
 from faceedit.samplers.flow import Arrival, Evaluation
 from faceedit.samplers.flow_schedule import flow_schedule
 
+# Rows of an edit's encoded sentences.
+SOURCE, TARGET, AWAY = range(3)
 IN_8_BITS = "the transformer's weights rest in 8 bits, which changes the result a little (device.memory)"
 
 
@@ -102,7 +105,8 @@ class FluxSculptorEditor:
             raise NothingToEditError("the mask is empty", "choose a larger region")
         pixel_mask = rearrange(torch.from_numpy(mask), "h w -> 1 1 h w").to(flux.device).clamp(0, 1)
         m = token_mask(pixel_mask, self.backbone.size, known.latents.shape[1], self.options)
-        branch = _Branch(self, known, m, flux.encode_text([known.source, edit.target]))
+        sentences = [known.source, edit.target, edit.negative or known.source]
+        branch = _Branch(self, known, m, flux.encode_text(sentences))
         for arrival, z in plan.solve(branch.velocity, known.path[-1:], plan.descending, branch.fuse):
             number = len(plan) + 1 - arrival.step
             finite(z, f"step {number}")
@@ -136,30 +140,37 @@ class _Branch:
         editor: whose plan and options hold.
         known: the inversion.
         mask: M.
-        texts: source and target sentence.
+        texts: source, target and the sentence that classifier-free guidance leads away from.
     """
 
     def __init__(self, editor: FluxSculptorEditor, known: FluxTrajectory, mask: TokenMask, texts: FluxText) -> None:
         self.backbone, self.plan, self.options = editor.backbone, editor.plan, editor.options
         self.guidance: float = editor.sampling.guidance
-        self.known, self.mask, self.texts, self.target = known, mask, texts, texts[1:]
+        self.known, self.mask, self.texts = known, mask, texts
         self.value_mask = mask.values.to(editor.flux.dtype)
         self.bank = editor.bank_for(known)
         if self.bank is not None:
-            fill(self.bank, self.backbone, known, self.plan, texts[:1], self.options.inversion_guidance)
+            fill(self.bank, self.backbone, known, self.plan, texts[SOURCE:TARGET], self.options.inversion_guidance)
 
     def velocity(self, z: Tensor, where: Evaluation) -> Tensor:
         """v [1, L, 4C] of the edit's latents, with the source's values mixed in where the plan says so."""
-        key = self.plan.source_key(where)
+        v = self._velocity(z, where, TARGET)
+        if self.plan.passes == 1:
+            return v
+        return guided(self._velocity(z, where, AWAY), v, self.options.true_cfg_scale)
+
+    def _velocity(self, z: Tensor, where: Evaluation, sentence: int) -> Tensor:
+        key, text = self.plan.source_key(where), self.texts[sentence : sentence + 1]
         if key is None:
-            return self.backbone.velocity(z, where.t, self.target, self.guidance)
+            return self.backbone.velocity(z, where.t, text, self.guidance)
         if self.bank is not None:
             act = inject(self.bank, key, self.value_mask)
-            return self.backbone.velocity(z, where.t, self.target, self.guidance, act)
+            return self.backbone.velocity(z, where.t, text, self.guidance, act)
         both = torch.cat([self.known.at(key), z])
         times = (self.plan.time_of(key), where.t)
         guidance = (self.options.inversion_guidance, self.guidance)
-        return self.backbone.velocity(both, times, self.texts, guidance, dual(self.value_mask))[1:]
+        texts = self.texts[[SOURCE, sentence]]
+        return self.backbone.velocity(both, times, texts, guidance, dual(self.value_mask))[1:]
 
     def fuse(self, z: Tensor, arrival: Arrival) -> Tensor | None:
         """Eq. 13 in the first T steps: the source's latents outside the mask."""

@@ -44,6 +44,13 @@ class FluxSculptorOptions:
         choices=("line", "trajectory"),
     )
     inversion_guidance: float = option(1.0, "guidance that the picture is inverted with", at_least=0.0, at_most=50.0)
+    true_cfg_scale: float = option(
+        1.0,
+        "classifier-free guidance of the way back, away from the negative sentence or else the source's; for a "
+        "transformer whose own guidance is not distilled; 1 switches it off, anything else doubles the evaluations",
+        at_least=0.0,
+        at_most=50.0,
+    )
     text_tokens: int = option(512, "length that T5 pads sentences to; longer ones are refused", at_least=1, at_most=512)
     mask: str = option(
         "soft",

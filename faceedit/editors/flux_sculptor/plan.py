@@ -45,6 +45,7 @@ class SculptPlan:
         fusion: as in the recipe.
         shift: 1 where a step's first evaluation meets that of the same step of the inversion (keying "interval").
         blocks: m.
+        passes: calls of the transformer for one of an edit's evaluations; 2 with classifier-free guidance.
     """
 
     times: Tensor
@@ -53,6 +54,7 @@ class SculptPlan:
     fusion: str
     shift: int
     blocks: int
+    passes: int = 1
 
     def __len__(self) -> int:
         return len(self.times) - 1
@@ -139,4 +141,5 @@ def plan_edit(options: Any, times: Tensor, strength: float) -> SculptPlan:
         fusion=options.fusion,
         shift=int(options.keying == "interval"),
         blocks=options.value_blocks,
+        passes=1 if options.true_cfg_scale == 1 else 2,
     )
