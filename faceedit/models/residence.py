@@ -102,8 +102,12 @@ def _by_what_is_free(plan: DevicePlan, sizes: Mapping[str, int], free: int) -> s
 
 
 def _set_attention(denoiser: Any, backend: str) -> None:
+    from diffusers.models.attention_dispatch import attention_backend
+
     try:
-        denoiser.set_attention_backend(backend)
+        # diffusers also makes the backend that of the whole process; the processors keep theirs without that.
+        with attention_backend("native"):
+            denoiser.set_attention_backend(backend)
     except (ValueError, RuntimeError, ImportError) as error:
         line = str(error).splitlines()[0]
         raise UsageError(f"attention backend {backend!r}: {line[:200]}", "set device.attention=auto") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import FluxTransformer2DModel
+from diffusers.models.attention_dispatch import attention_backend
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 
 from faceedit.attention.value_bank import ValueBank
@@ -151,7 +152,8 @@ def test_the_transformers_own_processors_come_back(transformer, error) -> None:
 
 def test_the_attention_backend_stays(transformer) -> None:
     """Breaks when `device.attention` is forgotten in the blocks whose values are mixed."""
-    transformer.set_attention_backend("_native_math")
+    with attention_backend("native"):  # diffusers also makes it the whole process's
+        transformer.set_attention_backend("_native_math")
     fusion, seen = ValueFusion(transformer, BLOCKS, TOKENS), []
     with fusion.acting(lambda *_: seen.extend(p._attention_backend for p in processors(transformer))):
         run(transformer)

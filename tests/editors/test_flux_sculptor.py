@@ -240,7 +240,7 @@ def test_classifier_free_guidance_leads_from_the_source_to_the_target(components
 
 
 def test_classifier_free_guidance_leads_from_the_negative_sentence_where_there_is_one(components) -> None:
-    """Breaks when --negative is not heard."""
+    """Breaks when the sentence that a removal leads away from is not heard."""
     editor = editor_with(components, true_cfg_scale=4)
     told = EditText(**{**vars(ROSY), "negative": "a hat"})
     assert not torch.equal(final(editor), final(editor, text=told))
