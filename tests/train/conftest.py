@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from faceedit.models.random import random_components
+from faceedit.models.save import save_components
 from faceedit.portraits.vocabulary import FIELDS
 from faceedit.regions import REGIONS
 from faceedit.train.data import PortraitCache
@@ -42,3 +46,11 @@ def drawn_cache(count: int, seed: int = 0) -> PortraitCache:
 @pytest.fixture(scope="session")
 def portraits() -> PortraitCache:
     return drawn_cache(64)
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny random SD 1.x parts in the layout of the published repositories."""
+    folder = tmp_path_factory.mktemp("backbone")
+    save_components(random_components(), folder)
+    return folder

@@ -12,8 +12,6 @@ import torch
 from faceedit.errors import UsageError
 from faceedit.lamask.form import LocalCaption, read_form, read_parts
 from faceedit.lamask.portraits import png_bytes, write_portraits
-from faceedit.models.random import random_components
-from faceedit.models.save import save_components
 from faceedit.train import ca2
 from faceedit.train.frozen import FrozenEncoders
 from faceedit.train.lamask_triples import LamaskExamples, lamask_examples
@@ -21,13 +19,6 @@ from faceedit.train.run import run
 from faceedit.train.settings import Ca2Settings, DataSettings, MaskSettings
 
 EXACT = MaskSettings(exact=1, eroded=0, dilated=0, hull=0, bezier=0)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backbone")
-    save_components(random_components(), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from faceedit.editors.base import build_editor
 from faceedit.models.condition_adapter import ConditionAdapter
 from faceedit.models.random import random_components
 from faceedit.models.reference_net import ReferenceNet
-from faceedit.models.save import save_components
 from faceedit.recipe import load_recipe
 from faceedit.request import EditText
 from faceedit.samplers.blended import latent_mask
@@ -28,14 +27,6 @@ from faceedit.train.settings import Ca2Settings, LoopSettings
 from faceedit.train.triples import PortraitExamples
 
 LOOP = LoopSettings(steps=2, batch=4, warmup=1, checkpoint_every=1, evaluate_every=100, log_every=1, threads=1)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny random SD 1.x parts in the layout of the published repositories."""
-    folder = tmp_path_factory.mktemp("backbone")
-    save_components(random_components(), folder)
-    return folder
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from faceedit.models.flux import pack
-from faceedit.models.random import random_components
-from faceedit.models.save import save_components
 from faceedit.train import flux
 from faceedit.train.checkpoint import latest_checkpoint
 from faceedit.train.data import PortraitCache
@@ -24,14 +22,6 @@ from faceedit.train.settings import FluxSettings, LoopSettings
 from faceedit.train.t5_tokenizer import t5_tokenizer_of
 
 LOOP = LoopSettings(steps=2, batch=4, warmup=1, checkpoint_every=1, evaluate_every=100, log_every=1, threads=1)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny random encoders that a small FLUX is trained on top of."""
-    folder = tmp_path_factory.mktemp("backbone")
-    save_components(random_components(), folder)
-    return folder
 
 
 @pytest.fixture
