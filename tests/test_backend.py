@@ -22,7 +22,7 @@ COMMIT = "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
 
 
 def asked(**options: object) -> Request:
-    return Request(image=b"", prompts=("rosy cheeks",), **options)  # type: ignore[arg-type]
+    return Request(image=b"", prompts=("rosy cheeks",), **options)
 
 
 @pytest.fixture

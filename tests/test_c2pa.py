@@ -188,7 +188,7 @@ def test_files_that_hold_something_else_are_usage_errors(tmp_path: Path, monkeyp
     }
     for (certificate_, key), message in cases.items():
         with pytest.raises(UsageError, match=message):
-            read_signer(certificate_ and tmp_path / certificate_, key and tmp_path / key)  # type: ignore[arg-type]
+            read_signer(certificate_ and tmp_path / certificate_, key and tmp_path / key)
     assert read_signer(None, None) is None
 
 

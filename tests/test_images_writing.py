@@ -32,7 +32,7 @@ def test_jpeg_keeps_its_container_and_stays_close() -> None:
     again = load_picture(data)
     assert again.format == "JPEG"
     assert np.abs(again.rgb.astype(int) - picture.rgb).mean() < 1.5
-    assert Image.open(io.BytesIO(data)).layer[1][1:3] == (1, 1)  # type: ignore[attr-defined]
+    assert Image.open(io.BytesIO(data)).layer[1][1:3] == (1, 1)
 
 
 @pytest.mark.parametrize("container", LOSSLESS)

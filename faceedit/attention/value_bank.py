@@ -14,6 +14,8 @@ Key = tuple[str, int]
 
 # Layers that are fetched ahead of the one that is read, each into a buffer of its own.
 _AHEAD = 2
+# PyTorch leaves some of its CUDA calls without types.
+_CUDA: Any = torch.cuda
 _NOTHING: tuple[tuple[int, Any], ...] = ((-1, None),) * (_AHEAD + 1)
 
 
@@ -91,7 +93,7 @@ class HostBank(ValueBank):
         slab = torch.empty(shape, dtype=like.dtype)
         self._buffers = torch.empty((len(self._held), *shape[2:]), dtype=like.dtype, device=like.device)
         if like.is_cuda:
-            self._stream = torch.cuda.Stream(like.device)  # type: ignore[no-untyped-call]
+            self._stream = _CUDA.Stream(like.device)
             # A copy may still be under way when the buffers are given back.
             self._buffers.record_stream(self._stream)
             _register(self, slab, self._stream)
@@ -137,11 +139,10 @@ class HostBank(ValueBank):
 
 def _register(bank: HostBank, slab: Tensor, stream: Any) -> None:
     """Lock the slab's pages so that copies can run beside the computation; where CUDA refuses, they only run slower."""
-    runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
-    if int(runtime.cudaHostRegister(slab.data_ptr(), slab.nbytes, 0)) == 0:
+    if int(_CUDA.cudart().cudaHostRegister(slab.data_ptr(), slab.nbytes, 0)) == 0:
         weakref.finalize(bank, _unregister, slab, stream).atexit = False
 
 
 def _unregister(slab: Tensor, stream: Any) -> None:
     stream.synchronize()
-    torch.cuda.cudart().cudaHostUnregister(slab.data_ptr())  # type: ignore[no-untyped-call]
+    _CUDA.cudart().cudaHostUnregister(slab.data_ptr())

@@ -107,7 +107,7 @@ def fuse_values(values: torch.Tensor, place: torch.Tensor) -> None:
     _FUSIONS[number].apply(layer, values)
 
 
-class ValueProcessor(FluxAttnProcessor):  # type: ignore[misc]
+class ValueProcessor(FluxAttnProcessor):  # type: ignore[misc] # diffusers has no types
     """diffusers' own processor with one line more: the values pass through `fuse_values`.
 
     Args:

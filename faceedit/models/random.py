@@ -33,6 +33,22 @@ def _byte_symbols() -> list[str]:
     return [chr(byte) if byte in printable else chr(256 + rest.index(byte)) for byte in range(256)]
 
 
+def tiny_vae(**further: Any) -> Any:
+    """An `AutoencoderKL` of factor 4 and 4 latent channels; `further` goes into its configuration."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(16, 32, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=64,
+        **further,
+    )
+
+
 def random_components(seed: int = 0, channels: int = 4) -> Components:
     """Tiny SD 1.x components on the CPU in fp32: VAE of factor 4, UNet with cross-attention at 16x16 for 64 px.
 
@@ -42,7 +58,7 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
         seed: of all weights.
         channels: input channels of the UNet; 9 for an inpainting UNet.
     """
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import DDIMScheduler, UNet2DConditionModel
     from transformers import (
         CLIPTextConfig,
         CLIPTextModelWithProjection,
@@ -55,15 +71,7 @@ def random_components(seed: int = 0, channels: int = 4) -> Components:
     small = {"hidden_size": TEXT_WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     with seeded(seed):
         parts = {
-            "vae": AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 3,
-                up_block_types=("UpDecoderBlock2D",) * 3,
-                block_out_channels=(16, 32, 32),
-                layers_per_block=1,
-                norm_num_groups=8,
-                latent_channels=4,
-                sample_size=64,
-            ),
+            "vae": tiny_vae(),
             "unet": UNet2DConditionModel(
                 sample_size=16,
                 in_channels=channels,

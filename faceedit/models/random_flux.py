@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from faceedit.models.components import Components
-from faceedit.models.random import TEXT_WIDTH, byte_tokenizer, seeded
+from faceedit.models.random import TEXT_WIDTH, byte_tokenizer, seeded, tiny_vae
 
 
 def character_t5_tokenizer() -> Any:
@@ -23,42 +23,39 @@ def character_t5_tokenizer() -> Any:
     return T5Tokenizer(vocab=pieces, extra_ids=0)
 
 
+def tiny_transformer(text_width: int) -> Any:
+    """Two double and three single blocks of width 32, guidance as an input; tokens of 16 channels."""
+    from diffusers import FluxTransformer2DModel
+
+    return FluxTransformer2DModel(
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=text_width,
+        pooled_projection_dim=text_width,
+        guidance_embeds=True,
+        axes_dims_rope=(4, 6, 6),
+    )
+
+
 def random_flux_components(seed: int = 0) -> Components:
     """Tiny FLUX.1 components on the CPU in fp32: VAE of factor 4, so that 64 px are 8x8 tokens of 16 channels.
 
     Two double and three single blocks, guidance as an input, and a VAE with a shift.
     """
-    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+    from diffusers import FlowMatchEulerDiscreteScheduler
     from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
     tokenizer, tokenizer_2 = byte_tokenizer(), character_t5_tokenizer()
     ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     with seeded(seed):
         parts = {
-            "vae": AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 3,
-                up_block_types=("UpDecoderBlock2D",) * 3,
-                block_out_channels=(16, 32, 32),
-                layers_per_block=1,
-                norm_num_groups=8,
-                latent_channels=4,
-                sample_size=64,
-                scaling_factor=0.3611,
-                shift_factor=0.1159,
-                use_quant_conv=False,
-                use_post_quant_conv=False,
+            "vae": tiny_vae(
+                scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False
             ),
-            "transformer": FluxTransformer2DModel(
-                in_channels=16,
-                num_layers=2,
-                num_single_layers=3,
-                attention_head_dim=16,
-                num_attention_heads=2,
-                joint_attention_dim=TEXT_WIDTH,
-                pooled_projection_dim=TEXT_WIDTH,
-                guidance_embeds=True,
-                axes_dims_rope=(4, 6, 6),
-            ),
+            "transformer": tiny_transformer(TEXT_WIDTH),
             "text_encoder": CLIPTextModel(
                 CLIPTextConfig(
                     hidden_size=TEXT_WIDTH,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import FluxTransformer2DModel
 from diffusers.models.attention_dispatch import attention_backend
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 
 from faceedit.attention.value_bank import ValueBank
 from faceedit.attention.value_fusion import ValueFusion, dual, inject, leave, store
 from faceedit.errors import UsageError
+from faceedit.models.random_flux import tiny_transformer
 
 TOKENS, TEXT = 16, 5
 BLOCKS = 5
@@ -20,21 +20,7 @@ KEY = ("n", 1)
 @pytest.fixture
 def transformer():
     torch.manual_seed(0)
-    return (
-        FluxTransformer2DModel(
-            in_channels=16,
-            num_layers=2,
-            num_single_layers=3,
-            attention_head_dim=16,
-            num_attention_heads=2,
-            joint_attention_dim=24,
-            pooled_projection_dim=24,
-            guidance_embeds=True,
-            axes_dims_rope=(4, 6, 6),
-        )
-        .eval()
-        .requires_grad_(False)
-    )
+    return tiny_transformer(24).eval().requires_grad_(False)
 
 
 @torch.no_grad()

@@ -54,9 +54,9 @@ def test_cells_lie_where_the_region_is() -> None:
         regions={"earring": np.zeros((128, 128), dtype=np.float32), "ears": np.zeros((128, 128), dtype=np.float32)}
     )
     item = attribute_value("earring", "pearls")
-    assert region_cells(tiny, item) is None  # type: ignore[arg-type]
+    assert region_cells(tiny, item) is None
     tiny.regions["earring"][64:71, 64:71] = 0.9
-    cells = region_cells(tiny, item)  # type: ignore[arg-type]
+    cells = region_cells(tiny, item)
     assert cells is not None
     assert cells.nonzero().flatten().tolist() == [8 * SIDE + 8]
 

@@ -92,7 +92,7 @@ def test_the_autoencoder_inverts_nothing(recipe: str, denoiser: str, tasks: tupl
     answer = np.ascontiguousarray(tasks[0].after.image)
     inverted = editor.invert(answer / np.float32(255), "a person").latents
     calls = []
-    hook = getattr(editor.components, denoiser).register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
+    hook = getattr(editor.components, denoiser).register_forward_pre_hook(lambda *_: calls.append(1))
     bracket = EncodedAnswer(editor, answer)
     known = bracket.invert(tasks[0].before.image / np.float32(255), "a person")
     (step,) = bracket.edit(known, EditText((), "", ""), np.ones((64, 64), np.float32), torch.Generator())
@@ -122,7 +122,7 @@ def test_a_seam_in_the_outside_is_found(
     honest = runner.edit_prepared
 
     def damaged(*args: object, **kwargs: object) -> object:
-        result = honest(*args, **kwargs)  # type: ignore[arg-type]
+        result = honest(*args, **kwargs)
         rgb = result.rgb.copy()
         rgb[-1, 0, 0] = np.uint8(int(rgb[-1, 0, 0]) ^ 8)
         return replace(result, rgb=rgb)

@@ -120,7 +120,7 @@ def test_hidden_fields_are_not_edited_and_need_not_be_kept() -> None:
 def test_what_cannot_be_run_is_refused_at_once(arguments: dict[str, object]) -> None:
     """Breaks when a wrong argument is found only after minutes of editing, or silently gives an empty run."""
     with pytest.raises(UsageError) as caught:
-        make_tasks(**({"count": 1} | arguments))  # type: ignore[arg-type]
+        make_tasks(**({"count": 1} | arguments))
     assert caught.value.hint
 
 

@@ -100,7 +100,7 @@ class FakeHub:
         return WeightSet("tiny", "hub", **values)
 
 
-class Stream(httpx.SyncByteStream):  # type: ignore[misc]
+class Stream(httpx.SyncByteStream):
     """Bytes that arrive and then, maybe, stop."""
 
     def __init__(self, data: bytes, broken: bool) -> None:

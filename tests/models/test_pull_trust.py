@@ -24,7 +24,7 @@ def test_t18_a_redirect_elsewhere_is_refused(remote: FakeHub, place: str, late: 
     good = f"{CDN}/{hashlib.sha256(remote.files[UNET]).hexdigest()}"
     if late:
         content = remote.content
-        remote.content = lambda request, path: (  # type: ignore[method-assign]
+        remote.content = lambda request, path: (
             _redirected(place, request) if str(request.url) == good else content(request, path)
         )
     else:
@@ -164,7 +164,7 @@ def test_t6_another_commit_than_the_one_asked_for_is_refused(remote: FakeHub) ->
             response.headers["X-Repo-Commit"] = OTHER
         return response
 
-    remote.answer = lying  # type: ignore[method-assign]
+    remote.answer = lying
     remote.install()
     with pytest.raises(WeightsError, match="answers with commit 'ffffffffffff'"):
         fetch(plan(remote.known()), yes)

@@ -126,9 +126,9 @@ def test_twins_are_the_original_and_the_mask_holds_their_target(
     rows = np.arange(8)
     triples = examples.draw(rows, np.random.default_rng(0))
     twins = np.asarray(portraits.twin)[rows]
-    assert np.allclose(triples.visual, examples.visual[twins, 0], atol=1e-3)  # type: ignore[attr-defined]
-    assert np.array_equal(triples.target_latents, examples.latents[rows, 0].astype(np.float32))  # type: ignore[attr-defined]
-    assert np.array_equal(triples.original_latents, examples.latents[twins, 0].astype(np.float32))  # type: ignore[attr-defined]
+    assert np.allclose(triples.visual, examples.visual[twins, 0], atol=1e-3)
+    assert np.array_equal(triples.target_latents, examples.latents[rows, 0].astype(np.float32))
+    assert np.array_equal(triples.original_latents, examples.latents[twins, 0].astype(np.float32))
 
 
 def test_drops_are_as_often_as_said(settings: Ca2Settings, portraits: PortraitCache) -> None:

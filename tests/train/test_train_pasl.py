@@ -137,7 +137,7 @@ def test_absent_regions_are_left_out(portraits: PortraitCache, encode: SentenceF
 
     @dataclasses.dataclass(frozen=True)
     class WithoutEyes(RenderedRegions):
-        def read(self, rows):  # type: ignore[no-untyped-def]
+        def read(self, rows):
             found = super().read(rows)
             present = found.present.copy()
             present[:, REGIONS.index("eyes")] = False

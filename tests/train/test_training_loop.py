@@ -25,7 +25,7 @@ LOOP = LoopSettings(
 
 
 def tiny_vae(portraits: PortraitCache, loop: LoopSettings, **changes: object) -> VaeObjective:
-    settings = dataclasses.replace(VaeSettings(), loop=loop, channels=(16, 16), groups=8, **changes)  # type: ignore[arg-type]
+    settings = dataclasses.replace(VaeSettings(), loop=loop, channels=(16, 16), groups=8, **changes)
     return VaeObjective(settings, portraits, portraits)
 
 
@@ -63,7 +63,7 @@ class _StopsAfter:
     def __init__(self, inner: VaeObjective, last: int) -> None:
         self.inner, self.last = inner, last
 
-    def loss(self, modules, batch, step):  # type: ignore[no-untyped-def]
+    def loss(self, modules, batch, step):
         if step > self.last:
             raise _LostMachineError
         return self.inner.loss(modules, batch, step)
